@@ -100,6 +100,18 @@ async def test_the_column_releases_rows_beside_what_cannot_be_read(sandbox: Sand
     assert (done.status, captured(sandbox)) == (0, [0, 1000, 0])
 
 
+async def test_a_row_whose_own_entry_cannot_be_read_ends_alone(sandbox: Sandbox, journal: Path) -> None:
+    """Named as another one, it has the key of what cannot be read: its outcome is not known, and the others go on."""
+    lines = ("order-0,1000,x,s-0", "order-1,1000,x,s-1")
+    assert (await batch(sandbox, journal, lines[1])).status == 0
+    listed = await inline("journal", "list", "--json", "--journal", str(journal), env=env(sandbox))
+    damage(journal, orjson.loads(listed.out.splitlines()[0])["idempotency_key"])
+    assert (await batch(sandbox, journal, *lines)).status == 5
+    named = await batch(sandbox, journal, *lines, "order-2,1000,x,s-2", more=("--another", "order-1"))
+    assert (named.status, captured(sandbox)) == (3, [1000, 1000, 1000])
+    assert "entry 1 of the journal (payment order-1) cannot be read" in named.err
+
+
 async def test_what_may_be_of_any_payment_is_said_and_holds_nothing(sandbox: Sandbox, journal: Path) -> None:
     """The payment's name does not exist, so it may be what is damaged; a dry run says it, too."""
     await leave_open(journal, "lost", payment="order-1", amount=1000)
