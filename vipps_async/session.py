@@ -429,7 +429,8 @@ class VippsSession:
         """Decide that an open operation is never sent again.
 
         What was sent before may still take effect, so it stays open until the horizon (`settle_after`): a recovery then
-        settles it by what details show.
+        settles it by what details show. Until then a call with its key raises `OrderLockedError`, and only a recovery
+        that is told to (`recover(send=[key])`) sends it.
 
         Args:
             payment: its order id or reference.

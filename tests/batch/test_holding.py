@@ -9,8 +9,10 @@ from attrs import evolve
 
 from vipps_async import nok
 from vipps_async.batch import BatchOperation, BatchRow, Origin
-from vipps_async.batch.holding import met_by, met_text
-from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement
+from vipps_async.batch.holding import is_for_good, met_by, met_text, reason_to_hold
+from vipps_async.core.stored_error import write_drop
+from vipps_async.core.undecided import PaymentRecord
+from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
 CAPTURE = BatchOperation.CAPTURE
@@ -132,3 +134,71 @@ def test_what_is_met_is_told() -> None:
         met_text(entry(None))
         == "meets a capture of 10.00 NOK over ecom, which is open, with no reference and the key k"
     )
+
+
+DAMAGED = DamagedEntry(position=7, payment="order-1", reason="its row is malformed")
+CANCEL_ROW = evolve(UNNAMED, amount=NOT_GIVEN)
+
+
+def reason(
+    record: PaymentRecord,
+    row: BatchRow = UNNAMED,
+    operation: BatchOperation = CAPTURE,
+    *,
+    is_released: bool = False,
+) -> str:
+    """Why a row with the key "mine" is held."""
+    return reason_to_hold(row, operation, "mine", record, api="ecom", is_released=is_released)
+
+
+@pytest.mark.parametrize(
+    ("row", "operation"),
+    [
+        (NAMED, CAPTURE),
+        (evolve(NAMED, amount=1), CAPTURE),
+        (evolve(UNNAMED, amount=NOT_GIVEN), BatchOperation.REFUND),
+        (CANCEL_ROW, BatchOperation.CANCEL),
+    ],
+    ids=["named", "another amount", "all that is left", "cancel"],
+)
+def test_what_cannot_be_read_holds_every_row_of_its_payment(row: BatchRow, operation: BatchOperation) -> None:
+    """It may be any operation; named as another one, the payment's rows go on."""
+    record = PaymentRecord(entries=(entry(reference="s-2"),), damaged=(DAMAGED,))
+    assert reason(record, row, operation) == (
+        "is of a payment of which the journal has what cannot be read, and may have moved money: entry 7 of the "
+        "journal, payment order-1 (its row is malformed)"
+    )
+    assert reason(record, row, operation, is_released=True) == ""
+
+
+def dropped(key: str, **changes: str) -> Entry:
+    """An open entry that somebody has dropped."""
+    return evolve(entry(None, key=key, **changes), attempts=Attempts(last_at=NOW, refusal=write_drop(NOW)))
+
+
+@pytest.mark.parametrize("is_released", [False, True])
+def test_what_was_dropped_is_not_sent_again_by_a_batch(*, is_released: bool) -> None:
+    """Under its own key a row is what was dropped, also if its payment is named: the way back is another command."""
+    record = PaymentRecord(entries=(dropped("mine"),))
+    found = reason(record, is_released=is_released)
+    assert found == "was dropped by hand on 2026-01-02 03:04:05 UTC: `vipps-async journal send mine` sends it again"
+    assert is_for_good(found)
+    cancel = PaymentRecord(entries=(dropped("mine", operation="cancel"),))
+    assert reason(cancel, CANCEL_ROW, BatchOperation.CANCEL, is_released=is_released) == found
+
+
+def test_what_was_dropped_is_open_to_other_rows() -> None:
+    """It holds what may be the same, as anything open does, and that is released by naming its payment."""
+    record = PaymentRecord(entries=(dropped("-other"),))
+    found = reason(record)
+    assert found.startswith("meets a capture of 10.00 NOK over ecom, which is open, with no reference and the key -oth")
+    assert found.endswith("`vipps-async journal send -- -other` sends it again")
+    assert not is_for_good(found)
+    assert reason(record, is_released=True) == ""
+    assert reason(record, evolve(UNNAMED, amount=1)) == ""
+
+
+def test_what_was_dropped_and_has_ended_holds_nothing() -> None:
+    """Settled as never done, it is over, and the row may be begun again."""
+    over = Settlement(outcome=Outcome.NOT_DONE, answer=write_drop(NOW), settled_at=NOW)
+    assert reason(PaymentRecord(entries=(evolve(dropped("mine"), settlement=over),))) == ""

@@ -1,8 +1,13 @@
-"""A journal with captures that are open, as a process leaves them that died: written directly, which takes no time."""
+"""A journal with captures that are open, as a process leaves them that died, or done, or that cannot be read.
+
+Written directly, which takes no time.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,11 +15,12 @@ from vipps_async import SqliteJournal
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentCommand
 from vipps_async.core.pipeline import render
+from vipps_async.core.stored_error import write_drop
 from vipps_async.ecom.payment_api import ECOM_API
-from vipps_async.journals.protocol import Intent, KeyOrigin
+from vipps_async.journals.protocol import Attempts, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
-__all__ = ["leave_open"]
+__all__ = ["damage", "drop", "leave_open", "note_done"]
 
 
 async def leave_open(
@@ -26,8 +32,12 @@ async def leave_open(
     operation: BatchOperation = BatchOperation.CAPTURE,
     merchant_serial_number: str = "123456",
     note: str = "the line was dead",
+    api: str = "ecom",
 ) -> Intent:
-    """Note an operation over eCom that is open, and return it: Vipps never got it. `amount` None: all that remains."""
+    """Note an operation that is open, and return it: Vipps never got it. `amount` None: all that remains.
+
+    Over another API than eCom its body is none that this API has: it can only be looked at.
+    """
     command = PaymentCommand(
         operation=operation,
         payment=payment,
@@ -39,7 +49,7 @@ async def leave_open(
     body = render(ECOM_API.make_call(command))
     intent = Intent(
         key=key,
-        api="ecom",
+        api=api,
         operation=operation.value,
         payment=payment,
         merchant_serial_number=merchant_serial_number,
@@ -58,3 +68,29 @@ async def leave_open(
     finally:
         await journal.aclose()
     return intent
+
+
+async def note_done(path: Path, key: str, *, payment: str = "order-1", amount: int = 10_000) -> Intent:
+    """Note a capture over eCom as done, and return it."""
+    intent = await leave_open(path, key, payment=payment, amount=amount)
+    journal = SqliteJournal(path)
+    await journal.open()
+    await journal.settle(intent, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=datetime.now(UTC)))
+    await journal.aclose()
+    return intent
+
+
+async def drop(path: Path, intent: Intent) -> None:
+    """Note that an open operation was dropped, as `journal drop` does."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    now = datetime.now(UTC)
+    await journal.release(intent, note="dropped", attempts=Attempts(last_at=now, refusal=write_drop(now)))
+    await journal.aclose()
+
+
+def damage(path: Path, key: str, change: str = "amount = amount + 1") -> None:
+    """Change an entry so that it does not fit its checksum any more."""
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        changed = other.execute(f"UPDATE entries SET {change} WHERE key = ?", (key,)).rowcount  # noqa: S608
+    assert changed == 1

@@ -80,7 +80,7 @@ async def test_a_payment_from_its_creation_to_a_refund(sandbox: Sandbox) -> None
     part = await run(sandbox, *CAPTURE, "--amount", "200.00", "--idempotency-key", "k-1")
     line = f"200.00 NOK captured, epayment payment {PAYMENT}; left to capture: 299.00 NOK, to refund: 200.00 NOK\n"
     assert (part.status, part.out) == (0, line), part.err
-    assert part.err.startswith("key k-1: repeat with --idempotency-key=k-1")
+    assert "\nkey k-1: repeat with --idempotency-key=k-1" in part.err
     rest = await run(sandbox, *CAPTURE, "--all", "--idempotency-key", "k-2")
     assert rest.out.startswith("299.00 NOK captured, ")
     back = await run(sandbox, *REFUND, "--amount", "99", "--idempotency-key", "k-3")

@@ -176,7 +176,7 @@ async def test_a_part_then_all_that_remains_then_a_refund(sandbox: Sandbox) -> N
     assert (facts["operation"], facts["order_id"], facts["settled_by"]) == ("refund", "order-1", "answer")
     assert facts["transaction"]["amount"] == 48_950
     assert facts["transaction_summary"]["refunded_amount"] == 49_900
-    assert everything.err.startswith(f"key {facts['idempotency_key']}: repeat with --idempotency-key=")
+    assert f"\nkey {facts['idempotency_key']}: repeat with --idempotency-key=" in everything.err
 
 
 @pytest.mark.parametrize("command", [CAPTURE, REFUND])

@@ -199,7 +199,7 @@ async def test_another_one_beside_what_is_open_is_named(sandbox: Sandbox, journa
     await leave_open(journal, "lost")
     done = await live(sandbox, *CAPTURE, "--amount", "50", "--another", typed=("yes",), journal=journal)
     assert done.status == 0
-    assert "Look out: this is open of the payment, and may take effect as well: ecom.capture of 100.00 NOK" in done.err
+    assert "Look out: this is open of the payment, and may have moved money: ecom.capture of 100.00 NOK" in done.err
     assert sandbox.payment("order-1").captured == 5_000
 
 

@@ -160,7 +160,7 @@ async def test_recovery_only_tells_of_an_initiate(sandbox: Sandbox, tmp_path: Pa
 
 
 async def test_a_journal_in_use_stops_it_before_anything_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
-    """The process that owns it is named, and no money moves."""
+    """The process that owns it is named, and nothing is sent; what that process does with money is not known."""
     path = tmp_path / "pay.db"
     journal = SqliteJournal(path)
     await journal.open()
@@ -170,7 +170,7 @@ async def test_a_journal_in_use_stops_it_before_anything_is_sent(sandbox: Sandbo
         await journal.aclose()
     assert finished.status == 6
     assert "is in use by process" in finished.err
-    assert "Nothing was sent: no money moved." in finished.err
+    assert "Nothing was sent by this command. Wait longer" in finished.err
     assert not sandbox.requests
 
 

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from tests.core.recovering import LOST, left_open, outcome, sums
 from tests.faults.shop import CREDENTIALS, Fault, LossyTransport, Shop
-from vipps_async import OutcomeUnknown, SettledBy, nok
+from vipps_async import Effect, OrderLockedError, OutcomeUnknown, SettledBy, nok
 from vipps_async.journals.protocol import Outcome, Settlement
 from vipps_async.transports.protocol import Request, Response
 
@@ -150,6 +150,35 @@ class TestEachFinding:
         assert sums(report) == {"seen": 1, "refused": 1}
         assert await outcome(shop) is Outcome.NOT_DONE
         assert len(shop.line.sent("/capture")) == 1
+
+    async def test_a_drop_is_told_as_long_as_it_is_open(self, shop: Shop) -> None:
+        """Recovered again and again, with an answer or without one: reason and note say when it was dropped."""
+        key = await left_open(shop, LOST)
+        assert await shop.session().drop("order-1", key)
+        for fault in (None, LOST, None):
+            if fault is not None:
+                shop.line.always["/details"] = fault
+            report = await shop.session().recover()
+            shop.line.always.clear()
+            assert report.left_open[0].reason.count("dropped by hand on ") == 1
+            entry = await shop.entry()
+            assert (entry.attempts.is_dropped, entry.note) == (True, report.left_open[0].reason)
+
+    @pytest.mark.parametrize("key", ["given", None])
+    async def test_a_dropped_operation_is_sent_by_no_call(self, shop: Shop, key: str | None) -> None:
+        """Neither under its key nor, where that was made, by an equal call without one: only as `send`."""
+        mine = await left_open(shop, LOST, idempotency_key=key)
+        assert await shop.session().drop("order-1", mine)
+        sent = len(shop.line.requests)
+        with pytest.raises(OrderLockedError, match=r"dropped by hand on .*; nothing was sent now") as caught:
+            await shop.session().ecom.capture(
+                "order-1", amount=nok(100), transaction_text="Shipped", idempotency_key=key
+            )
+        assert (caught.value.effect, caught.value.idempotency_key) == (Effect.POSSIBLE, mine)
+        assert len(shop.line.requests) == sent
+        assert (await shop.entry()).attempts.is_dropped
+        assert (await shop.session().recover(send=[mine])).sent_again == 1
+        assert shop.sandbox.payment("order-1").captured == 10_000
 
     async def test_a_dropped_operation_that_took_effect_is_done(self, shop: Shop) -> None:
         """Dropping undoes nothing: what had arrived all the same is found and noted."""

@@ -24,6 +24,7 @@ from vipps_async import (
     World,
 )
 from vipps_async.errors import InvalidInputError, JournalError
+from vipps_async.journals.protocol import DROPPED
 
 
 def typed(memory: MemoryJournal, sqlite: SqliteJournal, postgres: PostgresJournal) -> list[Journal]:
@@ -233,6 +234,22 @@ class TestAttempts:
         _, entry = await journal.begin(later, owner="b", lease=LONG)
         assert entry.attempts == Attempts(begun=2, ended=1, last_at=later.created_at)
         assert entry.intent == intent()
+
+    @pytest.mark.parametrize("adopt", [False, True])
+    async def test_what_was_dropped_is_begun_by_nobody(self, journal: Journal, *, adopt: bool) -> None:
+        """Neither under its key nor as an equal call's; it stays as it is, and only a claim takes it."""
+        first = intent(origin=KeyOrigin.MADE)
+        await journal.begin(first, owner="a", lease=LONG)
+        known = Attempts(begun=1, last_at=MOMENT, refusal=DROPPED + b'"2026"}')
+        await journal.release(first, note="dropped", owner="a", attempts=known)
+        wanted = evolve(first, key="another") if adopt else first
+        acquired, entry = await journal.begin(wanted, owner="b", lease=LONG, adopt=adopt)
+        assert (acquired, entry) == (AcquireResult.DROPPED, await only(journal, first))
+        assert entry.attempts == known
+        assert [each.intent.key for each in await all_open(journal)] == [first.key]
+        assert (await journal.claim(first, owner="b", lease=LONG))[0] is AcquireResult.ACQUIRED
+        await journal.attempt(first, owner="b", at=MOMENT)
+        assert not (await only(journal, first)).attempts.is_dropped
 
     @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.NOT_DONE])
     async def test_what_had_no_effect_has_no_attempt_in_doubt(self, journal: Journal, outcome: Outcome) -> None:

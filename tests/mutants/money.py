@@ -412,7 +412,10 @@ _JOURNALLING = of(
     ("attempts=known, unsent=True))\n            return", "attempts=known))\n            return"),
     ("self.release(intent, note, owner=owner, unsent=True)", "self.release(intent, note, owner=owner)"),
     ("self.release(entry.intent, note, owner=owner, unsent=True)", "self.release(entry.intent, note, owner=owner)"),
-    ("            if error.effect is not Effect.NONE:\n", "            if False:\n"),
+    (
+        "            if error.effect is not Effect.NONE and not isinstance(error, DamagedEntryError):\n",
+        "            if False:\n",
+    ),
     ("earlier_in_doubt=attempts.in_doubt - 1)", "earlier_in_doubt=0)"),
     ("earlier_in_doubt=attempts.in_doubt, one_look=True", "earlier_in_doubt=0, one_look=True"),
     ("Verdict.OPEN if record.in_doubt else Verdict.NOT_APPLIED", "Verdict.NOT_APPLIED"),
@@ -505,9 +508,37 @@ _HOLDING = of(
     ("tests/batch/test_holding.py",),
     ("entry.intent.key == key and entry.intent.api == api", "entry.intent.key == key"),
     (" or intent.key == key:", ":"),
+    ("    if record.damaged:\n", "    if False:\n"),
+    ("own is not None and (dropped := send_again(own))", "False"),
+    ("    if is_released:\n", "    if False:\n"),
     ("row.reference is None or not intent.reference", "row.reference is None"),
     ("entry.settlement is None or entry.settlement.outcome is Outcome.DONE", "entry.settlement is None"),
 )
+_UNDECIDED = [
+    *of(
+        "core/undecided.py",
+        ("tests/cli/test_payment_undecided.py", "tests/cli/test_batch_undecided.py", "tests/batch/test_holding.py"),
+        ("if row.payment == payment]", "]"),
+        ("for row in (*rows, *named)", "for row in named"),
+        ("if entry.settlement is not None or not", "if not"),
+    ),
+    *of(
+        "journals/slots.py",
+        ("tests/journals/test_damage.py",),
+        ("isinstance(command, Begin) and command.adopt)", "isinstance(command, Begin))"),
+        ("return any(payment_of(command.intent) == row for command in begins)", "return False"),
+    ),
+    *of(
+        "journals/rules.py",
+        ("tests/journals/test_journal_contract.py",),
+        ("elif acquired is AcquireResult.ACQUIRED and entry.attempts.is_dropped:", "elif False:"),
+    ),
+    *of(
+        "core/open_entry.py",
+        ("tests/core/test_recovery.py",),
+        ('reason = reason if reason.startswith(dropped) else f"{dropped}; {reason}"', "pass"),
+    ),
+]
 _ROWS = of(
     "core/batch.py",
     ("tests/batch/test_rows.py", "tests/batch/test_other_api.py", "tests/batch/test_reading.py"),
@@ -534,12 +565,19 @@ _MANY = of(
 )
 _PAYMENT_CHECK = of(
     "cli/payment_check.py",
-    ("tests/cli/test_payment_earlier.py",),
+    ("tests/cli/test_payment_earlier.py", "tests/cli/test_payment_undecided.py"),
     ("        if self.is_another:\n", "        if True:\n"),
     ("        if agreed:\n", "        if False:\n"),
     ("            self._check_amount(mine)\n", "            pass\n"),
-    ("                await self._check_owner(journal, msn)\n", "                pass\n"),
-    ("mine.settlement.outcome is Outcome.NOT_DONE)", "False)"),
+    ("            await self._check_owner(journal, merchant_serial_number)\n", "            pass\n"),
+    ("mine.settlement.outcome is not Outcome.NOT_DONE)", "True)"),
+    ("and mine.attempts.is_dropped:", "and False:"),
+    ("        if record.damaged:\n", "        if False:\n"),
+    ("if entry.intent.api != self.api.name]:", "if False]:"),
+    ("if not (self.open or self.damaged or self.is_done):", "if True:"),
+    ("if not (self.open or self.damaged or self.is_done):", "if not self.open:"),
+    ("and intent.amount == self.amount\n", "\n"),
+    ("if row.position not in known]:", "if False]:"),
 )
 _ASKING = (
     *of(
@@ -554,8 +592,10 @@ _ASKING = (
     ),
     *of(
         "cli/payment_command.py",
-        ("tests/cli/test_payment_earlier.py",),
-        ("(status := await self._check(journal, settings, told=True)) is not None:", "False:"),
+        ("tests/cli/test_payment_earlier.py", "tests/cli/test_payment_undecided.py"),
+        ("if journal is not None and (status := await self._check(journal, settings)) is not None:", "if False:"),
+        ("return is_locked or isinstance(error, DamagedEntryError)", "return is_locked"),
+        ("error.status == 0 and not error.retryable\n", "error.status == 0\n"),
     ),
 )
 _OVERRULED = of(
@@ -623,6 +663,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_OPEN_ENTRY,
     *_RECOVERY,
     *_HOLDING,
+    *_UNDECIDED,
     *_ROWS,
     *_PAYMENT_API,
     *_BATCH_CLIENT,

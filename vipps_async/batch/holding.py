@@ -9,13 +9,16 @@ from collections.abc import Iterable, Sequence
 from vipps_async.batch.row_store import RowStore
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
-from vipps_async.journals.protocol import Entry, Journal, Outcome
+from vipps_async.core.undecided import PaymentRecord, damaged_text, read_record, send_again
+from vipps_async.journals.protocol import DamagedEntry, Entry, Journal, Outcome
 from vipps_async.money import format_amount
 
-__all__ = ["hold_rows", "met_by", "met_text", "reasons_to_hold"]
+__all__ = ["hold_rows", "is_for_good", "met_by", "met_text", "reason_to_hold", "reasons_to_hold"]
 
 #: Payments that the journal is asked about at once.
 _AT_ONCE = 64
+#: How the reason begins of a row that was dropped: naming its payment does not release it.
+_DROPPED = "was dropped"
 
 
 def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable[Entry], *, api: str) -> Entry | None:
@@ -56,7 +59,8 @@ def met_text(entry: Entry) -> str:
     amount = "" if intent.amount is None else f" of {format_amount(intent.amount, intent.currency)}"
     state = "which is open" if settlement is None else f"done {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
     named = f"reference {intent.reference}" if intent.reference else "no reference"
-    return f"meets a {intent.operation}{amount} over {intent.api}, {state}, with {named} and the key {intent.key}"
+    text = f"meets a {intent.operation}{amount} over {intent.api}, {state}, with {named} and the key {intent.key}"
+    return f"{text}, {dropped}" if (dropped := send_again(entry)) else text
 
 
 def _counts(entry: Entry) -> bool:
@@ -66,10 +70,10 @@ def _counts(entry: Entry) -> bool:
 async def hold_rows(
     store: RowStore, api: PaymentApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal | None
 ) -> None:
-    """Mark rows as held that may repeat an earlier row of the file, or what the journal has as open or done.
+    """Mark rows as held that may repeat an earlier row of the file, or what the journal has of their payment.
 
     Args:
-        store: the rows; those that are released are passed over.
+        store: the rows.
         api: the API that they are about to be sent over.
         operation: what is to be done with them.
         merchant_serial_number: the sales unit.
@@ -81,28 +85,65 @@ async def hold_rows(
     await asyncio.to_thread(store.hold_repetitions)
     if journal is None:
         return
+    damaged = await journal.damaged(only_open=True)
     rows = store.rows_to_hold()
     while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, _AT_ONCE))):
-        reasons = await reasons_to_hold(page, api, operation, merchant_serial_number, journal)
-        held = [(row, reason) for row, reason in zip(page, reasons, strict=True) if reason]
+        reasons = await reasons_to_hold(page, api, operation, merchant_serial_number, journal, damaged_open=damaged)
+        held = [(row, reason) for (row, _), reason in zip(page, reasons, strict=True) if reason]
         await asyncio.to_thread(store.hold, held)
 
 
 async def reasons_to_hold(
-    rows: Sequence[BatchRow], api: PaymentApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal
+    rows: Sequence[tuple[BatchRow, bool]],
+    api: PaymentApi,
+    operation: BatchOperation,
+    merchant_serial_number: str,
+    journal: Journal,
+    *,
+    damaged_open: Sequence[DamagedEntry],
 ) -> list[str]:
-    """Say of each row what it meets in the journal; empty: it may be sent. All are asked for at once.
+    """Say of each row why it must not be sent; empty: it may be. The journal is asked about all of them at once.
+
+    Args:
+        rows: each with whether it is released, as another one is meant than what was done before.
+        api: the API that they are about to be sent over.
+        operation: what is done with them.
+        merchant_serial_number: the sales unit.
+        journal: what was done before.
+        damaged_open: what of it stands as open and cannot be read.
 
     Raises:
         JournalError: the journal failed.
     """
 
-    async def reason(row: BatchRow) -> str:
-        if row.minor_units is None:
-            return ""
-        entries = await journal.find(payment=row.payment, merchant_serial_number=merchant_serial_number)
+    async def reason(row: BatchRow, is_released: bool) -> str:  # noqa: FBT001 - as it stands in `rows`
+        record = await read_record(journal, row.payment, merchant_serial_number, damaged_open)
         key = row.idempotency_key(operation, merchant_serial_number)
-        found = met_by(row, operation, key, entries, api=api.name)
-        return "" if found is None else met_text(found)
+        return reason_to_hold(row, operation, key, record, api=api.name, is_released=is_released)
 
-    return await asyncio.gather(*map(reason, rows))
+    return await asyncio.gather(*(reason(row, is_released) for row, is_released in rows))
+
+
+def reason_to_hold(
+    row: BatchRow, operation: BatchOperation, key: str, record: PaymentRecord, *, api: str, is_released: bool
+) -> str:
+    """Say why a row must not be sent; empty: it may be. Arguments as for `met_by`.
+
+    What stands under its own key and was dropped holds it, also where it is released: `journal send` is the way back.
+    What cannot be read may be this very operation, and so holds every row of its payment, whatever it asks for.
+    """
+    own = record.own(key, api, operation.value)
+    if own is not None and (dropped := send_again(own)):
+        return f"was {dropped}"
+    if is_released:
+        return ""
+    if record.damaged:
+        found = "; ".join(map(damaged_text, record.damaged))
+        return f"is of a payment of which the journal has what cannot be read, and may have moved money: {found}"
+    met = met_by(row, operation, key, record.entries, api=api)
+    return "" if met is None else met_text(met)
+
+
+def is_for_good(reason: str) -> bool:
+    """Tell whether a row that is held for this reason stays held though its payment is named as another one."""
+    return reason.startswith(_DROPPED)

@@ -70,8 +70,8 @@ REPORT: LiteralString = (
     "FROM {rows}"
 )
 
-#: A row that is held: its line, its payment, its amount in minor units, and what it meets.
-HeldRow = tuple[int, str, int, str]
+#: A row that is held: its line, its payment, its amount in minor units (None: all that is left, or a cancel), and why.
+HeldRow = tuple[int, str, int | None, str]
 
 
 @frozen(kw_only=True)

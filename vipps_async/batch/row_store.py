@@ -145,10 +145,12 @@ class RowStore:
     def rows(self) -> Iterator[BatchRow]:
         """Go through the good rows that have not ended for good, in the file's order."""
         final = ", ".join(f"'{outcome}'" for outcome in stored.FINAL)
-        return self._batch_rows(f"(outcome IS NULL OR outcome NOT IN ({final}))")
+        return (row for row, _ in self._batch_rows(f"(outcome IS NULL OR outcome NOT IN ({final}))"))
 
-    def _batch_rows(self, where: str) -> Iterator[BatchRow]:
-        return (stored.batch_row(self.digest, values) for values in self._pages(stored.UNFINISHED + where))
+    def _batch_rows(self, where: str) -> Iterator[tuple[BatchRow, bool]]:
+        """Go through rows, each with whether another one is meant than what was done before."""
+        pages = self._pages(stored.UNFINISHED + where)
+        return ((stored.batch_row(self.digest, values), bool(values[-1])) for values in pages)
 
     # --- rows that are held ----------------------------------------------------------------------------------------
 
@@ -167,9 +169,9 @@ class RowStore:
         found = self._all(_REPETITIONS)
         self._hold([(f"meets line {line} of this file, and one of the two has no reference", n) for n, line in found])
 
-    def rows_to_hold(self) -> Iterator[BatchRow]:
-        """Go through the rows that name an amount and are neither held, released nor ended."""
-        return self._batch_rows("amount IS NOT NULL AND NOT another AND outcome IS NULL")
+    def rows_to_hold(self) -> Iterator[tuple[BatchRow, bool]]:
+        """Go through the rows that are neither held nor ended, each with whether it is released."""
+        return self._batch_rows("outcome IS NULL")
 
     def hold(self, rows: Iterable[tuple[BatchRow, str]]) -> None:
         """Note that rows are not to be sent, and what each of them meets."""

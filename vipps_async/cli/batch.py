@@ -28,6 +28,7 @@ from vipps_async.cli.batch_file import (
     layout_of,
     rate,
     read_file,
+    say_what_is_damaged,
     say_what_is_held,
     status_of_totals,
     stop_signals,
@@ -62,8 +63,8 @@ from vipps_async.session import VippsSession
 
 __all__ = ["command"]
 
-#: What a cancel, and what the others have no option for.
-_WITHOUT_OPTION: dict[bool, dict[str, object]] = {True: {"another": ()}, False: {"release_remaining": False}}
+#: What all but a cancel have no option for.
+_WITHOUT_OPTION: dict[str, object] = {"release_remaining": False}
 
 
 def command() -> Group:
@@ -92,7 +93,7 @@ def _action(operation: BatchOperation) -> Command:
             f"batch {operation.value} orders.csv --dry-run",
             f"batch {operation.value} orders.csv --report done.csv --yes",
         ),
-        fixed={"operation": operation, **_WITHOUT_OPTION[operation is BatchOperation.CANCEL]},
+        fixed={"operation": operation, **({} if operation is BatchOperation.CANCEL else _WITHOUT_OPTION)},
     )
     add_layout(made)
     add_journal(made)
@@ -103,8 +104,7 @@ def _action(operation: BatchOperation) -> Command:
     made.flag("--json", "the sums as one JSON object, and no progress")
     if operation is BatchOperation.CANCEL:
         made.flag("--release-remaining", "also release the rest of partly captured payments")
-    else:
-        add_another(made)
+    add_another(made)
     return made
 
 
@@ -188,6 +188,7 @@ class _Command:
     async def _opened(self, path: Path, stack: contextlib.AsyncExitStack) -> SqliteJournal:
         journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
         stack.push_async_callback(journal.aclose)
+        await say_what_is_damaged(journal)
         return journal
 
     async def _settle(self, journal: SqliteJournal, session: VippsSession, settings: Settings) -> int | None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import click
 
 from vipps_async.apis import APIS, IN_OTHER_CURRENCIES
+from vipps_async.batch.holding import is_for_good
 from vipps_async.batch.layout import BatchFileError, FileFormat, Layout
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.report import HeldRow, Totals
@@ -26,7 +27,9 @@ from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi, Unit
+from vipps_async.core.undecided import damaged_text
 from vipps_async.errors import ConfigurationError
+from vipps_async.journals.protocol import Journal
 from vipps_async.money import format_amount
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "load_file",
     "rate",
     "read_file",
+    "say_what_is_damaged",
     "say_what_is_held",
     "status_of_totals",
     "stop_signals",
@@ -222,12 +226,31 @@ def say_what_is_held(held: Sequence[HeldRow], count: int, api: PaymentApi, *, re
     if not count:
         return
     for line, payment, amount, reason in held[:_MOST_SHOWN]:
-        say(f"line {line}: {plain(payment)}: {format_amount(amount, api.currency)} is held: it {plain(reason)}")
+        sum_text = "" if amount is None else f"{format_amount(amount, api.currency)} "
+        say(f"line {line}: {plain(payment)}: {sum_text}is held: it {plain(reason)}")
     if count > _MOST_SHOWN:
         say(f"... and {count - _MOST_SHOWN:,} more{'' if reported else '; --report lists them all'}.")
+    say(f"{count:,} rows are held: not sent, as they may be what was done before. Adding a reference changes nothing.")
+    releasable = next((payment for _, payment, _, reason in held if not is_for_good(reason)), None)
+    if releasable is not None:
+        say(f"Where another one is meant, name its payment: --another {plain(releasable)}")
+
+
+async def say_what_is_damaged(journal: Journal) -> None:
+    """Name what stands in a journal as open and cannot be read, if anything does.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    damaged = await journal.damaged(only_open=True)
+    if not damaged:
+        return
+    shown = "\n".join(f"  {plain(damaged_text(row))}" for row in damaged[:_MOST_SHOWN])
+    more = f"\n  ... and {len(damaged) - _MOST_SHOWN:,} more" if len(damaged) > _MOST_SHOWN else ""
     say(
-        f"{count:,} rows are held: not sent, as they may be what was done before. Adding a reference changes nothing.\n"
-        f"Where another one is meant, name its payment: --another {held[0][1]}"
+        f"Look out: this is open in the journal, cannot be read, and may have moved money:\n{shown}{more}\n"
+        "Rows of these payments are held. A payment's name may be damaged, too: compare what may be meant with your "
+        "books."
     )
 
 

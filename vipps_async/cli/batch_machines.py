@@ -30,6 +30,7 @@ from vipps_async.cli.batch_file import (
     layout_of,
     rate,
     read_file,
+    say_what_is_damaged,
     say_what_is_held,
     status_of_totals,
     stop_signals,
@@ -245,6 +246,7 @@ async def _put(options: Options, store: RowStore, layout: Layout, settings: Sett
         journal = PostgresJournal(options.dsn, schema=options.schema)
         await journal.open()
         try:
+            await say_what_is_damaged(journal)
             await hold_rows(store, layout.api, layout.operation, msn, journal)
         finally:
             await journal.aclose()

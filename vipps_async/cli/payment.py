@@ -345,7 +345,11 @@ def operation_result(
     if moved.left_to_capture is not None and moved.left_to_refund is not None:
         lines[0] += f"; left to capture: {format_amount(moved.left_to_capture, api.currency)}"
         lines[0] += f", to refund: {format_amount(moved.left_to_refund, api.currency)}"
-    if how := _SETTLED_BY[result.settled_by]:
+    how = _SETTLED_BY[result.settled_by]
+    if result.settled_by is SettledBy.HISTORY and api.operations[operation].repeat is Repeat.CONFIRM:
+        # Nothing in its history says whose cancel it was.
+        how = "It was found cancelled; whether by this command or an earlier one, or by somebody else, cannot be told."
+    if how:
         lines.append(how)
     facts = _without(attrs.asdict(result), api.personal_fields)
     return ActionResult("\n".join(lines), {"idempotency_key": idempotency_key, **facts})

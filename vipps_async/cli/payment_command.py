@@ -29,7 +29,7 @@ from vipps_async.cli.output import (
     say,
     unprinted,
 )
-from vipps_async.cli.payment_check import JournalCheck
+from vipps_async.cli.payment_check import Checked, JournalCheck
 from vipps_async.config import Settings
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import ActionResult, PaymentApi
@@ -40,6 +40,7 @@ from vipps_async.errors import (
     OrderLockedError,
     VippsError,
 )
+from vipps_async.journals.rows import DamagedEntryError
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
@@ -48,10 +49,11 @@ __all__ = ["EXIT_STATUS", "PaymentRun", "run_command"]
 
 #: The exit statuses for people.
 EXIT_STATUS = (
-    "Exit status 0: done; 1: Vipps refused, or was not reached, or you said no, and no money moved; 2: wrong use or "
-    "settings, or a journal that cannot be used, and nothing was sent; 3: the outcome is not known, of this or of what "
-    "is open of the payment; 6: another process has the journal, and nothing was sent; 8: it was carried out, but the "
-    "result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see what it says."
+    "Exit status 0: done; 1: Vipps refused, or was not reached, or you said no, and no money moved by this command; 2: "
+    "wrong use or settings, or a journal that cannot be used, and nothing was sent; 3: the outcome is not known, of "
+    "this or of what is undecided of the payment; 6: another process has the journal, and nothing was sent; 8: it was "
+    "carried out, but the result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see what it "
+    "says."
 )
 
 
@@ -118,6 +120,8 @@ class _Run:
     options: Options
     #: Where the journal is; None: none is used.
     journal: Path | None = field(default=None, init=False)
+    #: What the journal has of the payment.
+    checked: Checked = field(factory=Checked, init=False)
     #: None until the call has ended.
     status: int | None = field(default=None, init=False)
     has_begun: bool = field(default=False, init=False)
@@ -128,7 +132,7 @@ class _Run:
             return await self._from_key_to_end()
         except JournalInUseError as error:
             say(
-                f"vipps-async: {plain(error)}\nNothing was sent: no money moved. Wait longer with --wait, or try again."
+                f"vipps-async: {plain(error)}\nNothing was sent by this command. Wait longer with --wait, or try again."
             )
             return BUSY
         except VippsError as error:
@@ -139,7 +143,7 @@ class _Run:
             return self.status
         except asyncio.CancelledError:
             if not self.has_begun:
-                say("\nCut off. Nothing was sent: no money moved.")
+                say(f"\nCut off. {self.checked.nothing_sent}")
             raise
         except Exception as error:
             # Not a failure that was foreseen: all the more it must not end in the status of "no money moved".
@@ -154,8 +158,6 @@ class _Run:
         check_allowed_host(settings, self.options.allow_host)
         if self.command.is_journalled:
             self.journal = journal_path(self.options.journal, os.environ)
-        if self.command.key is not None:
-            say(f"key {self.command.key}: repeat with {self._same_key} if this is cut off")
         async with contextlib.AsyncExitStack() as stack:
             journal: SqliteJournal | None = None
             if self.command.question is not None:
@@ -169,13 +171,15 @@ class _Run:
                 if (status := await self._check(journal, settings)) is not None:
                     return status
                 is_kept = journal is not None
-                if (status := await ask(self.command.question, settings, yes=yes, keeps_journal=is_kept)) is not None:
+                declined = self.checked.nothing_sent
+                status = await ask(self.command.question, settings, yes=yes, keeps_journal=is_kept, declined=declined)
+                if status is not None:
                     return status
                 say(f"journal {self.journal}")
             if journal is None:
                 journal = await self._opened(stack)
                 # Another process may have made it while somebody was asked.
-                if journal is not None and (status := await self._check(journal, settings, told=True)) is not None:
+                if journal is not None and (status := await self._check(journal, settings)) is not None:
                     return status
             await self._call(journal)
         assert self.status is not None  # noqa: S101 - for the type checker; `_call` has set it
@@ -189,19 +193,16 @@ class _Run:
         stack.push_async_callback(journal.aclose)
         return journal
 
-    async def _check(self, journal: SqliteJournal | None, settings: Settings, *, told: bool = False) -> int | None:
-        """Hold the command against the journal; returns the exit status if it must not be sent, once that is said.
-
-        `told`: what is to be known of it has been said before.
-        """
+    async def _check(self, journal: SqliteJournal | None, settings: Settings) -> int | None:
+        """Hold the command against the journal; returns the exit status if it must not be sent, once that is said."""
         if self.command.check is None:
             return None
-        try:
-            note = await self.command.check.run(journal, settings.merchant_serial_number, agreed=self.options.yes)
-        except OrderLockedError as error:
-            return self._tell_of_open_one(error)
-        if note and not told:
-            say(note)
+        known = self.checked.note
+        self.checked = await self.command.check.run(journal, settings.merchant_serial_number, agreed=self.options.yes)
+        if self.checked.refusal is not None:
+            return self._tell_of_undecided(self.checked.refusal)
+        if self.checked.note not in {"", known}:
+            say(self.checked.note)
         return None
 
     # --- the call --------------------------------------------------------------------------------------------------
@@ -211,6 +212,8 @@ class _Run:
         async with VippsSession.from_env(journal=journal) as session:
             with session.listening_to_calls(token):
                 self.has_begun = True
+                if self.command.key is not None:
+                    say(f"key {self.command.key}: repeat with {self._same_key} if this is cut off")
                 try:
                     result = await self.command.call(session)
                 except VippsError as error:
@@ -229,24 +232,46 @@ class _Run:
     def _tell(self, error: VippsError) -> int:
         status = status_of(error)
         say(f"vipps-async: {plain(error)}")
-        doubt = self.command.doubt
         if error.effect is Effect.NONE:
             say("No money moved by this command.")
+        elif self._is_of_journal(error):
+            # It has let nothing out: there is nothing under this command's key to go on with.
+            say(f"Nothing was sent by this command.\nTo find out: {self._show}")
+            say(f"To settle what is open{self._carrying_out}: {self._recover}")
         else:
+            doubt = self.command.doubt
             say(f"It probably took effect. {doubt}" if error.effect is Effect.PROBABLE else doubt)
             self._say_what_to_do()
         if self.options.json and not emit(json_line({"error": self._facts(error)})) and self.has_begun:
             return unprinted(status)
         return status
 
-    def _tell_of_open_one(self, error: OrderLockedError) -> int:
-        """Tell that another operation of the payment is open: nothing was sent, but that one may have moved money."""
-        say(f"vipps-async: {plain(error)}\nTo settle it{self._carrying_out}: {self._recover}")
-        if self.command.key is not None:
-            key = shlex.quote(error.idempotency_key or "")
-            say(f"To go on with it: its own operation and amount with --idempotency-key={key}")
+    def _is_of_journal(self, error: VippsError) -> bool:
+        """Whether the journal has refused the call beside something else; a retryable one is this very operation's."""
+        is_locked = isinstance(error, OrderLockedError) and error.status == 0 and not error.retryable
+        return is_locked or isinstance(error, DamagedEntryError)
+
+    def _tell_of_undecided(self, error: VippsError) -> int:
+        """Tell that something of the payment is undecided: nothing was sent, but that may have moved money."""
+        say(f"vipps-async: {plain(error)}")
+        dropped = [entry for entry in self.checked.open if entry.attempts.is_dropped]
+        to_settle = [entry for entry in self.checked.open if not entry.attempts.is_dropped]
+        if to_settle:
+            say(f"To settle it{self._carrying_out}: {self._recover}")
+        mine = next((each.intent.key for each in to_settle if each.intent.api == self.command.api.name), None)
+        if self.command.key is not None and mine is not None:
+            say(f"To go on with it: its own operation and amount with --idempotency-key={shlex.quote(mine)}")
+        for entry in dropped:
+            key = entry.intent.key
+            end_of_options = "-- " if key.startswith("-") else ""
+            say(f"To send again what was dropped: {self._journal('send')} {end_of_options}{shlex.quote(key)}")
+        if dropped and not to_settle:
+            say(f"To settle it without that, once it can be decided: {self._recover}")
+        if self.checked.damaged:
+            say(f"To find out: {self._show}")
         if self.options.json:
-            emit(json_line({"error": {**self._facts(error), "idempotency_key": error.idempotency_key}}))
+            theirs = error.idempotency_key or self.command.key
+            emit(json_line({"error": {**self._facts(error), "idempotency_key": theirs}}))
         return UNKNOWN
 
     def _tell_of_unknown(self) -> int:
@@ -261,12 +286,12 @@ class _Run:
             say(f"\nCut off while it was under way. {self.command.doubt}")
             self._say_what_to_do()
         else:
-            say("\nCut off. Nothing was sent: no money moved.")
+            say(f"\nCut off. {self.checked.nothing_sent}")
             if self.journal is not None:
                 say(f"The journal may have it as open. To settle it{self._carrying_out}: {self._recover}")
 
     def _say_what_to_do(self) -> None:
-        say(f"To find out: vipps-async payment show {self.command.payment}{api_option(self.command.api)}{self._unit}")
+        say(f"To find out: {self._show}")
         if self.command.key is not None:
             say(f"To repeat it: the same command with {self._same_key}, never with a new key; it is not done twice.")
         if self.journal is not None:
@@ -283,7 +308,14 @@ class _Run:
 
     @property
     def _recover(self) -> str:
-        return f"vipps-async journal recover --journal {shlex.quote(str(self.journal))}{self._unit}"
+        return self._journal("recover")
+
+    def _journal(self, action: str) -> str:
+        return f"vipps-async journal {action} --journal {shlex.quote(str(self.journal))}{self._unit}"
+
+    @property
+    def _show(self) -> str:
+        return f"vipps-async payment show {self.command.payment}{api_option(self.command.api)}{self._unit}"
 
     @property
     def _unit(self) -> str:

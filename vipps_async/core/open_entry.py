@@ -16,7 +16,7 @@ from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, No
 from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery_limit import RecoveryLimiter
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
-from vipps_async.core.stored_error import is_permanent, stored_error
+from vipps_async.core.stored_error import dropped_text, is_permanent, stored_error
 from vipps_async.core.stored_outcome import OUTCOMES, answer_record
 from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
 from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
@@ -166,6 +166,8 @@ class OpenEntry:
             return "it can take effect no more" if evidence.excluded else "nobody waits for its answer any more"
         if self.intent.key in self.shared.send:
             return ""
+        if attempts.is_dropped:
+            return f"{dropped_text(attempts)}: it is not sent again"
         if attempts.refusal:
             return "its last attempt was refused, and an earlier one has no known outcome"
         if evidence.failed >= attempts.begun:
@@ -289,6 +291,9 @@ class OpenEntry:
         decidable_at: datetime | None = None,
         blocks: bool = True,
     ) -> None:
+        # Whatever recovery finds out of it, that somebody has dropped it is the first thing to know.
+        dropped = dropped_text(self.entry.attempts)
+        reason = reason if reason.startswith(dropped) else f"{dropped}; {reason}"
         await self.recorder.release(self.intent, reason, owner=self.owner, attempts=attempts)
         self._count_open(reason, decidable_at=decidable_at, blocks=blocks)
 

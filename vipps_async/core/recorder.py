@@ -35,6 +35,7 @@ from vipps_async.journals.protocol import (
     Settlement,
     World,
 )
+from vipps_async.journals.rows import DamagedEntryError
 from vipps_async.time_limits import TimeLimit
 
 __all__ = ["Recorder"]
@@ -305,7 +306,7 @@ class Recorder:
             with TimeLimit(self._deadline):
                 return await self.journal.begin(intent, owner=owner, lease=self._lease, adopt=adopt)
         except JournalError as error:
-            if error.effect is not Effect.NONE:
+            if error.effect is not Effect.NONE and not isinstance(error, DamagedEntryError):
                 # It may be in the journal all the same.
                 await self._release_unsent(call, intent, "the journal failed before it was sent", owner, adopt=adopt)
             # A copy: a store may raise the same error for all intents of a failed commit.

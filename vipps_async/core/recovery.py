@@ -16,8 +16,8 @@ from vipps_async.core.operation import Call
 from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery_limit import RecoveryLimiter
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport
-from vipps_async.core.stored_error import write_stored_error
-from vipps_async.errors import ApiError, JournalError
+from vipps_async.core.stored_error import dropped_text, write_drop
+from vipps_async.errors import JournalError
 from vipps_async.journals.protocol import AcquireResult, Entry, Intent
 
 __all__ = ["Recovery"]
@@ -143,9 +143,9 @@ class Recovery:
             acquired, mine, owner = await self._recorder.claim(entry.intent)
             if acquired is not AcquireResult.ACQUIRED:
                 continue
-            dropped = write_stored_error(ApiError("it was dropped before it was known to have taken effect", status=0))
-            attempts = evolve(mine.attempts, refusal=dropped)
-            await self._recorder.release(entry.intent, "dropped: it is not sent again", owner=owner, attempts=attempts)
+            attempts = evolve(mine.attempts, refusal=write_drop(self._recorder.now()))
+            note = f"{dropped_text(attempts)}: it is not sent again"
+            await self._recorder.release(entry.intent, note, owner=owner, attempts=attempts)
             await self._recorder.flush()
             return True
         return False

@@ -1,4 +1,4 @@
-"""Stored refusals: which are permanent, and how they are written to the journal and raised again."""
+"""Stored refusals: which are permanent, and how they, and drops, are written to the journal and read again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vipps_async import errors
 from vipps_async.core.dialect import Dialect
 from vipps_async.core.token import is_about_token
 from vipps_async.errors import ApiError, ErrorInfo
-from vipps_async.journals.protocol import Outcome, Settlement
+from vipps_async.journals.protocol import Attempts, Outcome, Settlement
 
-__all__ = ["is_permanent", "read_stored_error", "stored_error", "write_stored_error"]
+__all__ = ["dropped_text", "is_permanent", "read_stored_error", "stored_error", "write_drop", "write_stored_error"]
 
 
 def is_permanent(error: ApiError, dialect: Dialect) -> bool:
@@ -32,6 +32,24 @@ def write_stored_error(error: ApiError) -> bytes:
             "errors": [[info.group, info.code, info.message, info.context_id] for info in error.errors],
         }
     )
+
+
+def write_drop(at: datetime) -> bytes:
+    """Render that somebody has decided that an operation is never sent again, in place of its last refusal."""
+    dropped = ApiError("it was dropped before it was known to have taken effect", status=0)
+    # First of all the time: it tells a drop from a refusal, see `Attempts.is_dropped`.
+    return orjson.dumps({"dropped_at": at, **orjson.loads(write_stored_error(dropped))})
+
+
+def dropped_text(attempts: Attempts) -> str:
+    """Say when an operation was dropped; empty: it was not."""
+    if not attempts.is_dropped:
+        return ""
+    try:
+        at = datetime.fromisoformat(orjson.loads(attempts.refusal)["dropped_at"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return "dropped by hand"
+    return f"dropped by hand on {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def stored_error(answer: bytes, since: datetime) -> ApiError | None:

@@ -10,7 +10,7 @@ from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.ending import moved_otherwise
 from vipps_async.core.operation import Call, SettledBy, mark_settled_by
 from vipps_async.core.pipeline import render
-from vipps_async.core.stored_error import read_stored_error, write_stored_error
+from vipps_async.core.stored_error import dropped_text, read_stored_error, write_stored_error
 from vipps_async.core.verdict import Verdict
 from vipps_async.errors import Effect, IdempotencyMismatchError, JournalError, OrderLockedError, VippsError
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome
@@ -63,6 +63,8 @@ def answer_on_record(
     intent = entry.intent
     if acquired is AcquireResult.CLOSED:
         raise about(call, _closed_by(intent))
+    if acquired is AcquireResult.DROPPED:
+        raise about(call, _dropped(entry))
     if acquired is AcquireResult.MISMATCH:
         text = f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC"
         text = f"{text} with another {_difference(call, intent)}; nothing was sent"
@@ -124,6 +126,20 @@ def _closed_by(intent: Intent) -> OrderLockedError:
         advice=(
             "settle that one first: wait for its call to end, or run recovery (`recover`, or `vipps-async journal "
             "recover`); then look the payment up before you ask for more"
+        ),
+    )
+
+
+def _dropped(entry: Entry) -> OrderLockedError:
+    intent = entry.intent
+    return OrderLockedError(
+        f"it is open since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC under the key {intent.key}, may have moved money, "
+        f"and was {dropped_text(entry.attempts)}; nothing was sent now",
+        status=0,
+        effect=Effect.POSSIBLE,
+        advice=(
+            "to have it sent after all, `vipps-async journal send` or `recover(send=[key])`; if another one is meant, "
+            "give it an idempotency key of its own"
         ),
     )
 

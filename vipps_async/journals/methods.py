@@ -83,8 +83,12 @@ class JournalMethods(abc.ABC):
 
     async def find(self, *, payment: str, merchant_serial_number: str) -> list[Entry]:
         """Return all entries of one payment that can be read, oldest first."""
-        rows = await self._rows_of_payment(payment, merchant_serial_number)
-        return [row for _, row in rows if isinstance(row, Entry)]
+        rows = await self.rows_of(payment=payment, merchant_serial_number=merchant_serial_number)
+        return [row for row in rows if isinstance(row, Entry)]
+
+    async def rows_of(self, *, payment: str, merchant_serial_number: str) -> list[Entry | DamagedEntry]:
+        """Return all entries of one payment, oldest first, and what of it cannot be read."""
+        return [row for _, row in await self._rows_of_payment(payment, merchant_serial_number)]
 
     async def all_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
         """Go through everything, newest first, a page at a time, what cannot be read among it.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import field, frozen
 
 from vipps_async.errors import InvalidInputError
 
 __all__ = [
+    "DROPPED",
     "AcquireResult",
     "Attempts",
     "DamagedEntry",
@@ -24,6 +25,9 @@ __all__ = [
     "World",
     "is_storable",
 ]
+
+#: How the `refusal` of an operation that somebody has dropped begins.
+DROPPED: Final = b'{"dropped_at":'
 
 #: The largest whole number that every store can hold: a signed 64-bit one.
 _LARGEST_INTEGER = 2**63 - 1
@@ -214,7 +218,9 @@ class Attempts:
     last_at: datetime
     """When the last one began; aware, UTC. The horizon (`settle_after`) counts from here."""
     refusal: bytes = field(default=b"", repr=False)
-    """What the last one was refused with, as a settlement's answer would have it; empty: it was not refused."""
+    """What the last one was refused with, as a settlement's answer would have it, or that it was dropped; empty:
+    neither.
+    """
     looked_at: datetime | None = None
     """When details showed first, beyond the horizon, that it has not taken effect; None: they have not."""
 
@@ -222,6 +228,11 @@ class Attempts:
     def in_doubt(self) -> int:
         """How many attempts may have taken effect, or may still."""
         return self.begun - self.ended
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether somebody has decided that it is never sent again. One more attempt undoes that."""
+        return self.refusal.startswith(DROPPED)
 
 
 @frozen(kw_only=True)
@@ -273,6 +284,8 @@ class AcquireResult(enum.Enum):
     """An adjustment of the same payment is open at another API, and stands in the entry: it must not be sent before
     that one is settled.
     """
+    DROPPED = "dropped"
+    """The entry is open, and somebody has decided that it is never sent again. `begin` alone returns it."""
 
 
 class Journal(Protocol):
@@ -344,6 +357,8 @@ class Journal(Protocol):
         With `adopt`, an open entry with a made key of the same sales unit, payment and operation counts as this intent.
         If its digest is the same, ACQUIRED or HELD is returned with *that* entry, whose key differs from the intent's,
         and the intent is not written. If only its amount is the same: MISMATCH with that entry.
+
+        An open entry that was dropped is DROPPED, and stays as it is: only `claim` takes it.
 
         What would be ACQUIRED is CLOSED, and not written, while an adjustment of the same payment and sales unit is
         open at another API: both may be the same operation. Atomic over all processes and machines.
@@ -462,7 +477,11 @@ class Journal(Protocol):
         ...
 
     async def find(self, *, payment: str, merchant_serial_number: str) -> list[Entry]:
-        """Return all entries of one payment, oldest first."""
+        """Return all entries of one payment that can be read, oldest first."""
+        ...
+
+    async def rows_of(self, *, payment: str, merchant_serial_number: str) -> list[Entry | DamagedEntry]:
+        """Return the same, and in their places what stands there of the payment and cannot be read."""
         ...
 
     async def flush(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
-from vipps_async.errors import JournalError
+from vipps_async.errors import Effect, JournalError
 from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 
 __all__ = [
@@ -48,7 +48,7 @@ class UnfitError(JournalError):
 
 
 class DamagedEntryError(UnfitError):
-    """An entry that is needed cannot be read."""
+    """An entry that is needed cannot be read: it may be what is asked for, and may have moved money."""
 
     damaged: DamagedEntry
 
@@ -57,8 +57,12 @@ class DamagedEntryError(UnfitError):
         """Make the error of a row."""
         error = cls(
             f"entry {damaged.position} of the journal (payment {damaged.payment}) cannot be read: {damaged.reason}; "
-            "it is never sent",
-            advice="compare the payment at Vipps with your books, and settle it by hand",
+            "it is never sent, and nothing was sent now",
+            effect=Effect.POSSIBLE,
+            advice=(
+                "compare the payment at Vipps with your books; if another operation is meant, give it an idempotency "
+                "key of its own"
+            ),
         )
         error.damaged = damaged
         return error

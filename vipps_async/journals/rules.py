@@ -242,6 +242,8 @@ def _begin(entry: Entry | None, command: Begin, now: datetime) -> tuple[AcquireR
     acquired = _acquire(entry, command, now)
     if acquired is AcquireResult.SETTLED and not _is_final(entry):
         acquired = AcquireResult.ACQUIRED
+    elif acquired is AcquireResult.ACQUIRED and entry.attempts.is_dropped:
+        acquired = AcquireResult.DROPPED
     if acquired is not AcquireResult.ACQUIRED:
         return acquired, entry
     attempts = Attempts(begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=command.intent.created_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from attrs import define, evolve
@@ -10,7 +10,7 @@ from attrs import define, evolve
 from vipps_async.journals.protocol import AcquireResult, Entry, Intent
 from vipps_async.journals.rules import Answer, Begin, Command, apply, open_at_other_api, same_operation
 
-__all__ = ["Identity", "Payment", "Slot", "Slots", "payment_of", "payment_to_read"]
+__all__ = ["Identity", "Payment", "Slot", "Slots", "is_read_for", "payment_of", "payment_to_read"]
 
 Identity = tuple[str, str, str, str, str]
 
@@ -28,6 +28,15 @@ def payment_to_read(command: Command) -> Payment | None:
     if isinstance(command, Begin) and (command.adopt or command.intent.adjusts):
         return payment_of(command.intent)
     return None
+
+
+def is_read_for(row: Payment, commands: Iterable[Command]) -> bool:
+    """Whether a command needs to read what is open of a payment, as it may be the very same operation.
+
+    Who cannot read it may be asked for it a second time. A key of the caller's own says that it is another one.
+    """
+    begins = (command for command in commands if isinstance(command, Begin) and command.adopt)
+    return any(payment_of(command.intent) == row for command in begins)
 
 
 @define

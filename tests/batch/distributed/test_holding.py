@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from tests.batch.distributed.machines import HEADING, opened, status, submitted, tasks, until, working
@@ -150,3 +151,23 @@ async def test_a_cancel_is_noted_as_a_row(postgres_dsn: str, schema: str, sandbo
         (entry,) = await journal.find(payment="order-0", merchant_serial_number="123456")
         await journal.aclose()
     assert (entry.intent.origin, entry.intent.reference) == (KeyOrigin.ROW, "c-0")
+
+
+async def test_what_cannot_be_read_holds_a_row(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
+    """Damaged since `submit`: the worker holds the payment's rows, but for those that are said to be another one."""
+    stock(sandbox, 3, amount=5000)
+    lines = "".join(f"order-{number},{1000 + number},Shipped.,s-{number}\n" for number in range(3))
+    async with opened(postgres_dsn, schema) as database:
+        batch = (await submitted(database, lines)).batch
+        for order_id in ("order-0", "order-1"):
+            await capture_by_hand(postgres_dsn, schema, sandbox, order_id)
+        with psycopg.connect(postgres_dsn, autocommit=True) as other:
+            for change in ("journal_entries SET amount = 1", "batch_rows SET another = payment = 'order-1'"):
+                other.execute(f"UPDATE {schema}.{change}".encode())
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        stands = await status(database, batch)
+        rows = await database.rows("SELECT reason FROM {schema}.batch_rows ORDER BY number")
+    assert stands.totals.outcomes == {RowOutcome.DONE: 2, RowOutcome.HELD: 1}
+    assert [sandbox.payment(f"order-{number}").captured for number in range(3)] == [1000, 2001, 1002]
+    assert "is of a payment of which the journal has what cannot be read" in rows[0][0]

@@ -276,12 +276,12 @@ class ChunkRunner:
         claim, journal = run.claim, self._session.journal
         assert journal is not None  # noqa: S101 - as above
         api, operation, msn = claim.api, claim.operation, claim.merchant_serial_number
+        damaged = await journal.damaged(only_open=True)
         for begin in range(0, len(found), _HOLD):
-            page = found[begin : begin + _HOLD]
-            reasons = await reasons_to_hold([each.row for each in page], api, operation, msn, journal)
-            for each, reason in zip(page, reasons, strict=True):
-                row = each.row
-                if each.another or not reason:
+            page = [(each.row, each.another) for each in found[begin : begin + _HOLD]]
+            reasons = await reasons_to_hold(page, api, operation, msn, journal, damaged_open=damaged)
+            for (row, _), reason in zip(page, reasons, strict=True):
+                if not reason:
                     yield row
                     continue
                 key = row.idempotency_key(operation, msn)

@@ -17,7 +17,7 @@ from vipps_async.journals.postgres.database import Database
 from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, row_values, state_values
 from vipps_async.journals.rules import Answer, Command, check_world
-from vipps_async.journals.slots import Payment, Slots, payment_to_read
+from vipps_async.journals.slots import Payment, Slots, is_read_for, payment_to_read
 
 __all__ = ["PAGE", "PostgresStore"]
 
@@ -90,7 +90,8 @@ class PostgresStore(Database):
                         # Only once, on a new connection: a server that is gone must not be hammered.
                         return await self._commit_once(commands, conditions, reached)
         except JournalError as error:
-            if reached.server:
+            # What needs a row that cannot be read has written nothing.
+            if reached.server and not isinstance(error, DamagedEntryError):
                 # The commit may have got through and only its answer be lost: then recovery will find the intents.
                 error.effect, error.advice = Effect.POSSIBLE, _PERHAPS_WRITTEN
             raise
@@ -181,8 +182,7 @@ class PostgresStore(Database):
             _, found = read_row(row)
             if isinstance(found, Entry):
                 slots.add(row[0], found, found)
-            elif row[1:6] in identities:
-                # Any other one was only looked at: it keeps no new operation from being carried out.
+            elif row[1:6] in identities or is_read_for((row[5], row[4]), commands):
                 raise DamagedEntryError.of(found)
         return slots
 

@@ -12,9 +12,17 @@ from typing import Any
 from vipps_async.errors import JournalError
 from vipps_async.journals.group_commit import Row
 from vipps_async.journals.protocol import DamagedEntry, Entry, World
-from vipps_async.journals.rows import COLUMNS, UnfitError, entry_of, read_row, row_values, state_values
+from vipps_async.journals.rows import (
+    COLUMNS,
+    DamagedEntryError,
+    UnfitError,
+    entry_of,
+    read_row,
+    row_values,
+    state_values,
+)
 from vipps_async.journals.rules import Answer, Begin, Command, check_world
-from vipps_async.journals.slots import Identity, Payment, Slot, Slots, payment_of, payment_to_read
+from vipps_async.journals.slots import Identity, Payment, Slot, Slots, is_read_for, payment_of, payment_to_read
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, copy_file, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
 from vipps_async.journals.sqlite.plain_commit import (
@@ -273,8 +281,17 @@ class SqliteStore:
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
-            return DamagedEntry(position=position, payment="unknown", reason="its row is malformed")
+            named = self._payment_at(position)
+            payment = "unknown" if named is None else named[1]
+            return DamagedEntry(position=position, payment=payment, reason="its row is malformed")
         return read_row(rows[0])[1]
+
+    def _payment_at(self, position: int) -> Payment | None:
+        """Find the payment of a malformed row in an index, which stands elsewhere in the file; None: it has it not."""
+        columns = "merchant_serial_number, payment"
+        statement = f"SELECT {columns} FROM entries INDEXED BY entries_payment WHERE +position = ?"  # noqa: S608
+        found = self._fetched(statement, (position,))
+        return tuple(found[0]) if found else None
 
     def _fetched(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()
@@ -295,8 +312,14 @@ class SqliteStore:
             if not is_corrupt(error):
                 raise
         positions = self._fetched("SELECT position FROM entries WHERE outcome IS NULL")
-        entries = (self._single(position) for (position,) in positions)
-        return [payment_of(entry.intent) for entry in entries if isinstance(entry, Entry) and decides(entry.intent)]
+        found: list[Payment] = []
+        for (position,) in positions:
+            entry = self._single(position)
+            if isinstance(entry, DamagedEntry):
+                found += filter(None, [self._payment_at(position)])
+            elif decides(entry.intent):
+                found.append(payment_of(entry.intent))
+        return found
 
     def _loaded(self, commands: Sequence[Command], payments: OpenPayments, *, presume_new: bool) -> Slots:
         wanted: dict[Identity, None] = {}
@@ -315,10 +338,7 @@ class SqliteStore:
             if is_known or not (presume_new and isinstance(command, Begin)):
                 wanted[identity] = None
         slots = Slots()
-        for position, found in self._open_of(list(looked_at)):
-            # One that cannot be read keeps no new operation from being carried out.
-            if isinstance(found, Entry):
-                self._add(slots, position, found)
+        self._add_open(slots, list(looked_at), commands)
         missing = [identity for identity in wanted if identity not in slots]
         for identity in missing:
             if (leased := self._leased.get(identity)) is not None:
@@ -326,6 +346,13 @@ class SqliteStore:
         for row in self._matching([identity for identity in missing if identity not in slots]):
             slots.add(row[0], entry := entry_of(row), entry)
         return slots
+
+    def _add_open(self, slots: Slots, payments: Sequence[Payment], commands: Sequence[Command]) -> None:
+        for payment, position, found in self._open_of(payments):
+            if isinstance(found, Entry):
+                self._add(slots, position, found)
+            elif is_read_for(payment, commands):
+                raise DamagedEntryError.of(found)
 
     def _add(self, slots: Slots, position: int, entry: Entry) -> None:
         # What is leased is remembered as it stands in the file: one object for it, so that it is written once.
@@ -337,18 +364,18 @@ class SqliteStore:
         for block in blocks(identities):
             yield from self._connection.execute(select_matching(len(block)), [part for one in block for part in one])
 
-    def _open_of(self, payments: Sequence[Payment]) -> list[Row]:
-        found: list[Row] = []
+    def _open_of(self, payments: Sequence[Payment]) -> list[tuple[Payment, int, Entry | DamagedEntry]]:
+        found: list[tuple[Payment, int, Entry | DamagedEntry]] = []
         try:
             for block in blocks(payments):
                 rows = self._fetched(select_open(len(block)), [part for one in block for part in one])
-                found += [read_row(row) for row in rows]
+                found += [((row[5], row[4]), *read_row(row)) for row in rows]
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
             # One row of these payments is malformed: the others are found one by one. The rules pick those that
-            # are open.
-            return [row for unit, payment in payments for row in self.of_payment(payment, unit)]
+            # are open; whether a malformed one is, cannot be told.
+            return [((unit, payment), *row) for unit, payment in payments for row in self.of_payment(payment, unit)]
         return found
 
     def _writing(self, slots: Slots) -> tuple[int, list[tuple[str, Sequence[object]]]]:
