@@ -38,7 +38,16 @@ from vipps_async.errors import (
     VippsError,
 )
 
-__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of", "without_class_names"]
+__all__ = [
+    "RefusalCause",
+    "RowOutcome",
+    "RowResult",
+    "done",
+    "failed",
+    "is_outage",
+    "outcome_of",
+    "without_class_names",
+]
 
 #: Refusals that are not about the row: the same row may go through when the reason is gone.
 _NOT_ABOUT_THE_ROW = (
@@ -104,7 +113,9 @@ class RowOutcome(enum.Enum):
     OTHERWISE_BEFORE = "otherwise before"
     """The same, but it was so before this run: the journal has it. Nothing was done now."""
     REFUSED = "refused"
-    """Vipps, or a rule of its API that was checked here, refused it; no money moved."""
+    """Vipps, or a rule of its API that was checked here, refused it: nothing moved by this row. Under its key something
+    may have moved before, with other content: see `RefusalCause`.
+    """
     NOT_DONE = "not done"
     """No money moved, for a reason that can pass: not sent, throttled, keys not accepted. Run the batch again."""
     UNKNOWN = "unknown"
@@ -125,6 +136,19 @@ class RowOutcome(enum.Enum):
         return self in {RowOutcome.DONE_BEFORE, RowOutcome.OTHERWISE_BEFORE}
 
 
+class RefusalCause(enum.Enum):
+    """Why a row is refused, where that says whether money moved under its key, or what to do."""
+
+    KEY_DONE = "key done"
+    """The row's key stands for an operation with other content, and that one is done: its money moved before."""
+    KEY_OPEN = "key open"
+    """The row's key stands for an operation with other content, and whether that one moved money is not known."""
+    KEY_REFUSED = "key refused"
+    """The row's reference, and so its key, stays with what was refused: other content needs another reference."""
+    PART_CAPTURED = "part captured"
+    """A part of the payment is captured, so only a cancel with `release_remaining` releases the rest."""
+
+
 @frozen(kw_only=True)
 class RowResult:
     """What became of one row."""
@@ -143,6 +167,8 @@ class RowResult:
     """Why it did not take effect, or may not have."""
     hint: str = ""
     """What Vipps has on the payment, where that explains a refusal; or what a row that is held meets."""
+    cause: RefusalCause | None = None
+    """Why it is refused, where that changes what is to be done; None: the error says all."""
     result: object = field(default=None, repr=False)
     """The API's result, such as a `CaptureResult`, where there is one."""
 

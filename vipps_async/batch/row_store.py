@@ -29,7 +29,7 @@ CREATE TABLE rows (
     number INTEGER PRIMARY KEY, line INTEGER NOT NULL, payment TEXT NOT NULL, amount INTEGER, text TEXT NOT NULL,
     reference TEXT, another INTEGER NOT NULL, violation TEXT, cells TEXT,
     outcome TEXT, moved INTEGER, time TEXT, key TEXT,
-    code TEXT, reason TEXT
+    code TEXT, reason TEXT, cause TEXT
 )
 """
 #: All rows: there is one file.
@@ -188,7 +188,7 @@ class RowStore:
         statement = (
             "UPDATE rows SET outcome = CASE WHEN outcome IS NOT NULL AND ?2 = 'done before' THEN 'done' "
             "WHEN outcome IS NOT NULL AND ?2 = 'otherwise before' THEN 'otherwise' ELSE ?2 END, "
-            "moved = ?3, time = ?4, key = ?5, code = ?6, reason = ?7 WHERE number = ?1"
+            "moved = ?3, time = ?4, key = ?5, code = ?6, reason = ?7, cause = ?8 WHERE number = ?1"
         )
         values = (stored.result_values(result) for result in results)
         self._many(
