@@ -11,9 +11,10 @@ from tests.batch.row_stores import new_row_store
 from tests.batch.shop import stock
 from vipps_async import MemoryJournal, RetryPolicy, VippsSession
 from vipps_async.batch import BatchOperation, RowOutcome
-from vipps_async.batch.job import BatchJob, JobOptions, Progress, settle_open
+from vipps_async.batch.job import BatchJob, JobOptions, Progress
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.settled_first import settle_open
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox

@@ -1,4 +1,4 @@
-"""One run of a batch file: settles what an earlier run left open, carries out the rows, and tries the rest again."""
+"""One run of a batch file: carries out the rows, settles what stays open of them, and tries the rest again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 
-from attrs import field, frozen, mutable
+from attrs import evolve, field, frozen, mutable
 
 from vipps_async.apis import session_api
 from vipps_async.batch.holding import hold_rows
@@ -17,19 +17,21 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY, carry_out_many, preview_
 from vipps_async.batch.report import Totals
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.settled_first import settle_open
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
-from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import RateLimitedError
 from vipps_async.session import VippsSession
 
-__all__ = ["BatchJob", "JobOptions", "Progress", "settle_open"]
+__all__ = ["BatchJob", "JobOptions", "Progress"]
 
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
 #: Vipps takes a payment's captures five times a minute, and a row may have had four attempts.
 _ROUNDS, _PAUSE = 2, 5.0
 #: For how long Vipps counts what it limits, in seconds.
 _LIMIT_PASSES = 60.0
+#: How a row may end in a dry run that is open in the journal: as it was begun, or as Vipps has it by now.
+_MAY_BE_OPEN = frozenset({RowOutcome.DONE, RowOutcome.DONE_BEFORE})
 #: Results that are noted in one go, and how long the first of them may wait, in seconds.
 _SAVE, _SAVE_EVERY = 500, 0.5
 
@@ -88,33 +90,6 @@ class Progress:
         return (self.rows - self.ended) / self.rate if self.worked_on > self.began_with else None
 
 
-async def settle_open(session: VippsSession, stop: asyncio.Event) -> RecoveryReport | None:
-    """Settle what the journal has open, before the rows: what turns out to have had no effect holds none of them.
-
-    It can take minutes if Vipps is in trouble.
-
-    Args:
-        session: its journal has what is open.
-        stop: ends it once it is set.
-
-    Returns:
-        What was done; None: it was told to stop before that was done.
-
-    Raises:
-        VippsError: the session or the journal cannot be used.
-    """
-    recovering = asyncio.ensure_future(session.recover())
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({recovering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return await recovering if recovering.done() else None
-    finally:
-        for task in (recovering, stopping):
-            task.cancel()
-        # What it had leased is given back before the run goes on.
-        await asyncio.gather(recovering, stopping, return_exceptions=True)
-
-
 class BatchJob:
     """One run over a store. `run` may be called once."""
 
@@ -136,7 +111,7 @@ class BatchJob:
         self._throttled = False
 
     async def run(self) -> Totals:
-        """Carry out what has not ended for good, and return the sums; `settle_open` belongs before it.
+        """Carry out what has not ended for good, and return the sums; `note_open` and `settle_open` belong before it.
 
         Raises:
             TransportError: Vipps did not answer for minutes. What is done is noted; run it again.
@@ -183,7 +158,8 @@ class BatchJob:
         saved = time.monotonic()
         try:
             async with aclosing(await self._results(leftover)) as results:
-                async for result in results:
+                async for found in results:
+                    result = self._with_what_was_open(found)
                     self._count(result)
                     waiting.append(result)
                     if len(waiting) >= _SAVE or time.monotonic() - saved >= _SAVE_EVERY:
@@ -195,6 +171,21 @@ class BatchJob:
             for result in leftover:
                 self._count(result)
             self._store.save(waiting + leftover)
+
+    def _with_what_was_open(self, result: RowResult) -> RowResult:
+        """Count a row as this run's that was open when it began: the run before could not say what became of it."""
+        options, row = self._options, result.row
+        name = (options.api.name, options.operation.value, row.payment, result.idempotency_key)
+        if options.preview:
+            if result.outcome in _MAY_BE_OPEN and self._store.was_open(name):
+                return evolve(
+                    result, hint=f"It is open in the journal, and would be settled first. {result.hint}".strip()
+                )
+            return result
+        if not result.outcome.is_earlier or not self._store.was_open(name):
+            return result
+        outcome = RowOutcome.DONE if result.outcome is RowOutcome.DONE_BEFORE else RowOutcome.OTHERWISE
+        return evolve(result, outcome=outcome, hint="It was open in the journal, and was settled before the first row.")
 
     def _count(self, result: RowResult) -> None:
         progress = self.progress

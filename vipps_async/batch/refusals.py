@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from vipps_async.batch.results import RefusalCause, RowResult
+from vipps_async.batch.results import RefusalCause, RowResult, moved_by
 from vipps_async.core.batch import BatchOperation
-from vipps_async.core.converter import UnreadableAnswer, decode
 from vipps_async.core.payment_api import PaymentApi, PaymentCommand, PaymentState
-from vipps_async.errors import JournalError
 from vipps_async.journals.protocol import Entry, Outcome
 from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
@@ -83,10 +81,7 @@ def _by_journal(api: PaymentApi, command: PaymentCommand, entry: Entry) -> tuple
         return RefusalCause.KEY_OPEN, text
     if settlement.outcome is not Outcome.DONE:
         return RefusalCause.KEY_REFUSED, f"under this key a {intent.operation} of {theirs} was refused; {differs}"
-    try:
-        amount = api.moved(decode(settlement.answer, api.rebuild(intent).operation.result)).amount
-    except (UnreadableAnswer, JournalError):
-        amount = intent.amount
+    amount = moved_by(api, entry)
     moved = theirs if amount is None else format_amount(amount, intent.currency)
     when = f"{settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
     return RefusalCause.KEY_DONE, f"under this key {moved} was {command.operation.done}, done {when}; {differs}"

@@ -9,6 +9,7 @@ from datetime import datetime
 from attrs import field, frozen
 
 from vipps_async.core.batch import BatchRow
+from vipps_async.core.converter import UnreadableAnswer, decode
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.payment_api import Moved, PaymentApi
 from vipps_async.errors import (
@@ -37,6 +38,7 @@ from vipps_async.errors import (
     UserError,
     VippsError,
 )
+from vipps_async.journals.protocol import Entry
 
 __all__ = [
     "RefusalCause",
@@ -45,6 +47,7 @@ __all__ = [
     "done",
     "failed",
     "is_outage",
+    "moved_by",
     "outcome_of",
     "without_class_names",
 ]
@@ -192,6 +195,16 @@ class RowResult:
         if isinstance(error, ApiError) and error.errors and (error.errors[0].group or error.errors[0].code):
             return f"{error.errors[0].group} {error.errors[0].code}".strip()
         return next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
+
+
+def moved_by(api: PaymentApi, entry: Entry) -> int | None:
+    """Return how much an entry moved that is done, in minor units; None: its answer on record does not tell."""
+    if entry.settlement is None:
+        return None
+    try:
+        return api.moved(decode(entry.settlement.answer, api.rebuild(entry.intent).operation.result)).amount
+    except (UnreadableAnswer, JournalError):
+        return None
 
 
 def done(

@@ -19,8 +19,10 @@ from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
 
-__all__ = ["RequestedTotals", "RowStore"]
+__all__ = ["OpenKey", "RequestedTotals", "RowStore"]
 
+#: What names an operation of the sales unit: API, operation, payment and key.
+OpenKey = tuple[str, str, str, str]
 #: Rows in one statement and one page.
 _PAGE = 500
 
@@ -32,6 +34,15 @@ CREATE TABLE rows (
     code TEXT, reason TEXT, cause TEXT
 )
 """
+#: What the journal had open when the run began, oldest first.
+_OPENED = """
+CREATE TABLE opened (
+    number INTEGER PRIMARY KEY, api TEXT NOT NULL, operation TEXT NOT NULL, payment TEXT NOT NULL, key TEXT NOT NULL,
+    UNIQUE (key, api, operation, payment)
+)
+"""
+#: The row that an operation belongs to, over the file's API and with its operation.
+_ITS_ROW = "rows WHERE rows.key = opened.key AND rows.payment = opened.payment AND api = ?1 AND operation = ?2"
 #: All rows: there is one file.
 _ROWS = "rows WHERE TRUE"
 #: All rows with one reference, but for the first of them.
@@ -84,6 +95,7 @@ class RowStore:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.execute(_SCHEMA)
+        self._database.execute(_OPENED)
         #: The SHA-256 of the file, once it is loaded.
         self.digest: str = ""
         #: What its amounts are counted in; None: it has none.
@@ -181,6 +193,31 @@ class RowStore:
     def held_rows(self) -> list[HeldRow]:
         """Return the first rows that are held."""
         return stored.held_rows(self._all(stored.HELD_ROWS.replace("{rows}", _ROWS)))[0]
+
+    # --- what was open before ---------------------------------------------------------------------------------------
+
+    def note_open(self, operations: Iterable[OpenKey]) -> None:
+        """Note operations that the journal has open as the run begins."""
+        statement = "INSERT OR IGNORE INTO opened (api, operation, payment, key) VALUES (?, ?, ?, ?)"
+        self._many(statement, list(operations))
+
+    def was_open(self, operation: OpenKey) -> bool:
+        """Whether the journal had an operation open when the run began."""
+        statement = "SELECT 1 FROM opened WHERE api = ? AND operation = ? AND payment = ? AND key = ?"
+        return bool(self._all(statement, operation))
+
+    def open_of_file(self, api: str, operation: str) -> int:
+        """Count what was open of the rows of the file that have been looked at."""
+        statement = f"SELECT count(*) FROM opened WHERE EXISTS (SELECT 1 FROM {_ITS_ROW})"  # noqa: S608 - constants only
+        return int(self._all(statement, (api, operation))[0][0])
+
+    def open_beside(self, api: str, operation: str) -> list[OpenKey]:
+        """Return what was open and is counted with no row of this run, which went over this API with this operation."""
+        counted = f"SELECT 1 FROM {_ITS_ROW} AND rows.outcome IN ('done', 'otherwise')"  # noqa: S608 - as above
+        opened = "SELECT api, operation, payment, key FROM opened"
+        return self._all(f"{opened} WHERE NOT EXISTS ({counted}) ORDER BY number", (api, operation))
+
+    # --- results ----------------------------------------------------------------------------------------------------
 
     def save(self, results: Iterable[RowResult]) -> None:
         """Note what became of rows that `rows` gave."""
