@@ -10,7 +10,7 @@ from attrs import evolve
 from vipps_async import nok
 from vipps_async.batch import BatchOperation, BatchRow, Origin
 from vipps_async.batch.holding import met_by, met_text
-from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement
+from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
 CAPTURE = BatchOperation.CAPTURE
@@ -27,6 +27,7 @@ def entry(
     operation: str = "capture",
     amount: int | None = 1000,
     key: str = "k",
+    origin: KeyOrigin = KeyOrigin.GIVEN,
 ) -> Entry:
     """What the journal has of the order."""
     intent = Intent(
@@ -40,6 +41,7 @@ def entry(
         digest="d",
         created_at=NOW,
         reference=reference,
+        origin=origin,
     )
     settlement = None if outcome is None else Settlement(outcome=outcome, settled_at=NOW)
     return Entry(intent=intent, settlement=settlement, lease_until=NOW, attempts=Attempts(last_at=NOW))
@@ -125,10 +127,42 @@ def test_a_cancel_is_never_held() -> None:
 
 def test_what_is_met_is_told() -> None:
     """Amount, state, reference and key."""
-    assert met_text(entry(reference="s-7")) == (
+    assert met_text(entry(reference="s-7"), UNNAMED) == (
         "meets a capture of 10.00 NOK over ecom, done 2026-01-02 03:04:05 UTC, with reference s-7 and the key k"
     )
     assert (
-        met_text(entry(None))
+        met_text(entry(None), UNNAMED)
         == "meets a capture of 10.00 NOK over ecom, which is open, with no reference and the key k"
     )
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.DONE], ids=["open", "done"])
+@pytest.mark.parametrize("amount", [900, 1100])
+def test_another_amount_of_a_row_of_another_file_may_be_a_correction(outcome: Outcome | None, amount: int) -> None:
+    """Neither has a reference: the amount was changed in the file after it was carried out, or another one is meant."""
+    found = entry(outcome, amount=amount, origin=KeyOrigin.ROW)
+    assert met_by(UNNAMED, CAPTURE, "mine", [found], api="ecom") is found
+    assert met_text(found, UNNAMED).endswith("; this row has another amount: is it a correction, or another one?")
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        (NAMED, entry(amount=900, origin=KeyOrigin.ROW)),
+        (UNNAMED, entry(amount=900, origin=KeyOrigin.ROW, reference="s-1")),
+        (UNNAMED, entry(amount=900, origin=KeyOrigin.GIVEN)),
+        (UNNAMED, entry(amount=900, origin=KeyOrigin.ROW, key="same-file")),
+        (UNNAMED, entry(Outcome.REFUSED, amount=900, origin=KeyOrigin.ROW)),
+        (UNNAMED, entry(amount=900, origin=KeyOrigin.ROW, operation="refund")),
+    ],
+    ids=["the row is named", "the entry is", "by hand", "of the same file", "refused", "refund"],
+)
+def test_what_is_no_correction(row: BatchRow, found: Entry) -> None:
+    """A name tells two operations apart, and so do two rows of one file; what is done by hand is no row at all."""
+    assert met_by(row, CAPTURE, "mine", [found], api="ecom", file_keys=["same-file"]) is None
+
+
+def test_the_same_amount_is_met_before_another() -> None:
+    """What is most likely the same operation is what is told."""
+    other, same = entry(amount=900, origin=KeyOrigin.ROW, key="a"), entry(origin=KeyOrigin.ROW, key="b")
+    assert met_by(UNNAMED, CAPTURE, "mine", [other, same], api="ecom") is same

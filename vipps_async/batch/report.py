@@ -275,8 +275,9 @@ _TO_DO: Final = {
 
 def _held_to_do(payment: str) -> str:
     return (
-        "leave it if it is the one that was done before; if another one is meant: write yes in its column another, or "
-        f"say --another {payment} for all rows of this payment"
+        "leave it if it is the one that was done before; if it corrects the amount of that one, move the difference by "
+        "hand; if another one is meant: write yes in its column another, or say "
+        f"--another {payment} for all rows of this payment"
     )
 
 

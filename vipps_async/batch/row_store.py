@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, Self
 
@@ -182,6 +182,15 @@ class RowStore:
     def rows_to_hold(self) -> Iterator[BatchRow]:
         """Go through the rows that name an amount and are neither held, released nor ended."""
         return self._batch_rows("amount IS NOT NULL AND NOT another AND outcome IS NULL")
+
+    def unnamed_rows(self, payments: Collection[str]) -> dict[str, list[int]]:
+        """Return which rows of these payments have no reference, by payment."""
+        marks = ", ".join("?" * len(payments))
+        statement = f"SELECT payment, number FROM rows WHERE reference IS NULL AND payment IN ({marks})"  # noqa: S608 - marks only
+        found: dict[str, list[int]] = {}
+        for payment, number in self._all(statement, tuple(payments)):
+            found.setdefault(payment, []).append(number)
+        return found
 
     def hold(self, rows: Iterable[tuple[BatchRow, str]]) -> None:
         """Note that rows are not to be sent, and what each of them meets."""

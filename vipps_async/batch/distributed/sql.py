@@ -201,6 +201,9 @@ CHUNK_ROWS: LiteralString = (
     stored.UNFINISHED.replace("{rows}", _ROWS)
     + "chunk = %s AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
 )
+UNNAMED_ROWS: LiteralString = (
+    "SELECT payment, number FROM {schema}.batch_rows WHERE batch = %s AND chunk = %s AND reference IS NULL"
+)
 ROWS_LEFT: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_rows "
     "WHERE batch = %s AND chunk = %s AND violation IS NULL AND (outcome IS NULL OR outcome <> ALL (%s))"

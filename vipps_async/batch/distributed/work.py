@@ -276,9 +276,10 @@ class ChunkRunner:
         claim, journal = run.claim, self._session.journal
         assert journal is not None  # noqa: S101 - as above
         api, operation, msn = claim.api, claim.operation, claim.merchant_serial_number
+        unnamed = await self._chunks.unnamed_rows(claim)
         for begin in range(0, len(found), _HOLD):
             page = found[begin : begin + _HOLD]
-            reasons = await reasons_to_hold([each.row for each in page], api, operation, msn, journal)
+            reasons = await reasons_to_hold([each.row for each in page], api, operation, msn, journal, unnamed=unnamed)
             for each, reason in zip(page, reasons, strict=True):
                 row = each.row
                 if each.another or not reason:
