@@ -281,6 +281,7 @@ class _Command:
             with self._until_stopped():
                 async with shown(job.progress, api, operation, quiet=options.json, preview=options.dry_run):
                     await job.run()
+            failure = job.gave_up
         except VippsError as error:
             # Vipps does not answer, or the journal fails: what was done until then is told like everything else.
             failure = str(error)

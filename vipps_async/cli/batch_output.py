@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from vipps_async.batch.job import Progress
+from vipps_async.batch.job import Progress, Wait
 from vipps_async.batch.layout import BatchFileError
 from vipps_async.batch.report import ReportRow, Totals, outcome_word
 from vipps_async.batch.results import RowOutcome
@@ -133,7 +133,13 @@ def progress_line(progress: Progress, api: PaymentApi, operation: BatchOperation
         for outcome, count in progress.outcomes.items()
         if outcome not in {RowOutcome.DONE, RowOutcome.NOT_BEGUN} and count
     ]
-    return ", ".join(part for part in parts if part)
+    text = ", ".join(part for part in parts if part)
+    return text if progress.wait is None else f"{text}; {_waits(progress.wait)}"
+
+
+def _waits(wait: Wait) -> str:
+    seconds = max(0.0, wait.until - time.monotonic())
+    return f"waits for {seconds:,.0f} s: {wait.reason}; {wait.left:,} left"
 
 
 def _left(progress: Progress) -> str:
