@@ -64,6 +64,9 @@ async def test_a_known_reference_with_another_amount_says_what_moved_under_it(
         assert "Under this key 10.00 NOK was captured" in row["what_happened"]
         assert "this row asks for 9.00 NOK" in row["what_happened"]
         assert "a corrected row needs another reference, and moves its amount on top" in row["what_to_do"]
+        # Its column of times is of Oslo, and so are the times in its texts.
+        assert " Europe/Oslo" in row["what_happened"]
+        assert " UTC" not in row["what_happened"]
     assert sandbox.payment("order-0").captured == 1000
 
 
