@@ -133,6 +133,9 @@ async def test_a_cancel_after_a_part_was_captured_names_the_option(
     async with sandbox.session() as vipps:
         await vipps.ecom.capture("order-0", amount=nok(10), transaction_text="x", idempotency_key="k")
     day.write_text("order_id,transaction_text\norder-0,No.\n")
+    command = ("batch", "cancel", str(day), "--journal", str(day.with_name("other.db")), *further)
+    words = "1 payment is captured in part: to release the rest, run it again with --release-remaining\n"
+    assert words in (await inline(*command, env=env(sandbox))).err
     row = await row_of(sandbox, day, *further, operation="cancel")
     assert row["what_to_do"].endswith("to release the rest, run it again with --release-remaining")
     assert (await row_of(sandbox, day, "--release-remaining", operation="cancel"))["outcome"] == "cancelled"
@@ -145,3 +148,13 @@ async def test_nothing_left_to_cancel_names_no_option(sandbox: Sandbox, day: Pat
     day.write_text("order_id,transaction_text\norder-0,No.\n")
     row = await row_of(sandbox, day, operation="cancel")
     assert (row["outcome"], "--release-remaining" in row["what_to_do"]) == ("refused", False)
+
+
+async def test_a_cancel_by_hand_after_a_part_was_captured_names_the_option(sandbox: Sandbox, day: Path) -> None:
+    """As the batch does: Vipps' own words tell no way to go on."""
+    async with sandbox.session() as vipps:
+        await vipps.ecom.capture("order-0", amount=nok(10), transaction_text="x", idempotency_key="k")
+    command = ("payment", "cancel", "order-0", "--text", "No.", "--journal", str(day.with_name("journal.db")))
+    done = await inline(*command, env=env(sandbox))
+    assert (done.status, "A part of it is captured: --release-remaining releases the rest. " in done.err) == (1, True)
+    assert (await inline(*command, "--release-remaining", env=env(sandbox))).status == 0

@@ -11,13 +11,13 @@ from vipps_async.journals.protocol import Entry, Outcome
 from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
 
-__all__ = ["what_is_missing", "with_cause_of_refusal", "with_what_its_key_did"]
+__all__ = ["is_only_part_captured", "what_is_missing", "with_cause_of_refusal", "with_what_its_key_did"]
 
 
 def what_is_missing(api: PaymentApi, command: PaymentCommand, state: PaymentState, taken: int) -> str:
     """Say why a command would be refused; `taken` is what earlier rows of the file would take, in minor units."""
     if command.operation is BatchOperation.CANCEL:
-        return "a part of it is captured" if _is_part(api, command, state) else "nothing is left to cancel"
+        return "a part of it is captured" if is_only_part_captured(api, command, state) else "nothing is left to cancel"
     left = state.remaining(command.operation)
     asked = "all that is left" if isinstance(command.amount, NotGiven) else format_amount(command.amount, api.currency)
     text = f"{asked} is asked for, and {format_amount(left, api.currency)} is left to {command.operation.value}"
@@ -36,14 +36,14 @@ def with_cause_of_refusal(
         state: the payment as Vipps has it now; None: not known.
         is_noted: whether the refusal stands under the row's key, as that of a dry run does not.
     """
-    if state is not None and _is_part(api, command, state):
+    if state is not None and is_only_part_captured(api, command, state):
         return evolve(result, cause=RefusalCause.PART_CAPTURED)
     if is_noted and result.row.reference is not None and command.operation.has_amount:
         return evolve(result, cause=RefusalCause.KEY_REFUSED)
     return result
 
 
-def _is_part(api: PaymentApi, command: PaymentCommand, state: PaymentState) -> bool:
+def is_only_part_captured(api: PaymentApi, command: PaymentCommand, state: PaymentState) -> bool:
     """Whether a cancel is refused only because a part of the payment is captured."""
     if command.operation is not BatchOperation.CANCEL or command.release_remaining or api.cancel_releases_rest:
         return False

@@ -14,7 +14,7 @@ from vipps_async.batch import report as stored
 from vipps_async.batch.layout import Layout, reference_heading
 from vipps_async.batch.reading import FileReader
 from vipps_async.batch.report import HeldRow, ReportRow, Totals
-from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.results import RefusalCause, RowOutcome, RowResult
 from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
@@ -268,6 +268,10 @@ class RowStore:
             (line, payment, reference, RowOutcome(outcome), reason)
             for line, payment, reference, outcome, reason in found
         ]
+
+    def count_refused(self, cause: RefusalCause) -> int:
+        """Count the rows that are refused for this cause."""
+        return int(self._all("SELECT count(*) FROM rows WHERE cause = ?", (cause.value,))[0][0])
 
     def requested_totals(self) -> RequestedTotals:
         """Add up what the good rows ask for."""
