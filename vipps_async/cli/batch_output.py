@@ -36,6 +36,7 @@ __all__ = [
     "STDOUT",
     "ReportFile",
     "add_report",
+    "counted",
     "progress_line",
     "report_file",
     "rows_text",
@@ -196,6 +197,11 @@ def say_what_is_not_done(
     count = sum(totals.outcomes.get(outcome, 0) for outcome in _NOT_DONE)
     if count > len(rows):
         say(f"... and {count - len(rows):,} more: --report lists them all.")
+
+
+def counted(count: int, noun: str) -> str:
+    """Write how many there are of something, such as ``"1 row"`` or ``"1,000 rows"``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def summary(totals: Totals, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> str:
