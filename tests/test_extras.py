@@ -14,7 +14,7 @@ import pytest
 import vipps_async
 from vipps_async import PostgresJournal
 from vipps_async.batch.tables import ReportFormat, check_writable
-from vipps_async.cli import batch_machines
+from vipps_async.cli import batch_database
 from vipps_async.extras import missing_extra
 
 PROJECT = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ USES: list[tuple[str, str, Callable[[], object], tuple[str, ...]]] = [
     ("httpx", "httpx", lambda: vipps_async.HttpxTransport, ("vipps_async.transports.httpx",)),
     ("postgres", "psycopg", lambda: PostgresJournal("dbname=x"), ("vipps_async.journals.postgres",)),
     ("postgres", "psycopg_pool", lambda: PostgresJournal("dbname=x"), ("vipps_async.journals.postgres",)),
-    ("distributed", "procrastinate", lambda: batch_machines._check_extra("work"), ()),
+    ("distributed", "procrastinate", lambda: batch_database.check_extra("work"), ()),
     ("distributed", "procrastinate", _load("vipps_async.contrib.procrastinate"), ("vipps_async.batch.distributed",)),
     ("starlette", "starlette", _load("vipps_async.receiver._starlette"), ()),
     ("opentelemetry", "opentelemetry", _load("vipps_async.contrib.opentelemetry"), ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from datetime import UTC, datetime, tzinfo
 from typing import Final, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -17,6 +18,8 @@ __all__ = ["DEFAULT_ZONE", "TimeZone"]
 #: statements and the Vipps portal, which have it; and an order of half past midnight is of that day, not of UTC's one.
 #: Helsinki is an hour ahead.
 DEFAULT_ZONE: Final = "Europe/Oslo"
+#: A time as errors and journals write it, with seconds or without.
+_UTC_TIME = re.compile(r"\b([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(?::[0-9]{2})?) UTC\b")
 
 
 @frozen
@@ -43,6 +46,22 @@ class TimeZone:
     def local(self, moment: datetime) -> datetime:
         """Return an aware time as the clocks of the zone show it; still aware."""
         return moment.astimezone(self.rules)
+
+    def in_text(self, text: str) -> str:
+        """Return a text whose times of UTC (``2026-11-27 13:03:05 UTC``) are those of the zone, with its name.
+
+        So that a report, whose columns of times are of one zone, has no other one in its texts.
+        """
+        return text if self.rules is UTC else _UTC_TIME.sub(self._of_zone, text)
+
+    def _of_zone(self, found: re.Match[str]) -> str:
+        try:
+            moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+        except ValueError:
+            # Another's text, and no time.
+            return found[0]
+        local = f"{self.local(moment):%Y-%m-%d %H:%M:%S}"
+        return f"{local[: len(found[1])]} {self.name}"
 
 
 def _advice(name: str) -> str:

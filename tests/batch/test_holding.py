@@ -12,7 +12,7 @@ from vipps_async.batch import BatchOperation, BatchRow, Origin
 from vipps_async.batch.holding import is_for_good, met_by, met_text, reason_to_hold
 from vipps_async.core.stored_error import write_drop
 from vipps_async.core.undecided import PaymentRecord
-from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Outcome, Settlement
+from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
 CAPTURE = BatchOperation.CAPTURE
@@ -29,6 +29,7 @@ def entry(
     operation: str = "capture",
     amount: int | None = 1000,
     key: str = "k",
+    origin: KeyOrigin = KeyOrigin.GIVEN,
 ) -> Entry:
     """What the journal has of the order."""
     intent = Intent(
@@ -42,6 +43,7 @@ def entry(
         digest="d",
         created_at=NOW,
         reference=reference,
+        origin=origin,
     )
     settlement = None if outcome is None else Settlement(outcome=outcome, settled_at=NOW)
     return Entry(intent=intent, settlement=settlement, lease_until=NOW, attempts=Attempts(last_at=NOW))
@@ -127,11 +129,11 @@ def test_a_cancel_is_never_held() -> None:
 
 def test_what_is_met_is_told() -> None:
     """Amount, state, reference and key."""
-    assert met_text(entry(reference="s-7")) == (
+    assert met_text(entry(reference="s-7"), UNNAMED) == (
         "meets a capture of 10.00 NOK over ecom, done 2026-01-02 03:04:05 UTC, with reference s-7 and the key k"
     )
     assert (
-        met_text(entry(None))
+        met_text(entry(None), UNNAMED)
         == "meets a capture of 10.00 NOK over ecom, which is open, with no reference and the key k"
     )
 
@@ -171,9 +173,9 @@ def test_what_cannot_be_read_holds_every_row_of_its_payment(row: BatchRow, opera
     assert reason(record, row, operation, is_released=True) == ""
 
 
-def dropped(key: str, **changes: str) -> Entry:
+def dropped(key: str, *, operation: str = "capture") -> Entry:
     """An open entry that somebody has dropped."""
-    return evolve(entry(None, key=key, **changes), attempts=Attempts(last_at=NOW, refusal=write_drop(NOW)))
+    return evolve(entry(None, key=key, operation=operation), attempts=Attempts(last_at=NOW, refusal=write_drop(NOW)))
 
 
 @pytest.mark.parametrize("is_released", [False, True])
@@ -202,3 +204,35 @@ def test_what_was_dropped_and_has_ended_holds_nothing() -> None:
     """Settled as never done, it is over, and the row may be begun again."""
     over = Settlement(outcome=Outcome.NOT_DONE, answer=write_drop(NOW), settled_at=NOW)
     assert reason(PaymentRecord(entries=(evolve(dropped("mine"), settlement=over),))) == ""
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.DONE], ids=["open", "done"])
+@pytest.mark.parametrize("amount", [900, 1100])
+def test_another_amount_of_a_row_of_another_file_may_be_a_correction(outcome: Outcome | None, amount: int) -> None:
+    """Neither has a reference: the amount was changed in the file after it was carried out, or another one is meant."""
+    found = entry(outcome, amount=amount, origin=KeyOrigin.ROW)
+    assert met_by(UNNAMED, CAPTURE, "mine", [found], api="ecom") is found
+    assert met_text(found, UNNAMED).endswith("; this row has another amount: is it a correction, or another one?")
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        (NAMED, entry(amount=900, origin=KeyOrigin.ROW)),
+        (UNNAMED, entry(amount=900, origin=KeyOrigin.ROW, reference="s-1")),
+        (UNNAMED, entry(amount=900, origin=KeyOrigin.GIVEN)),
+        (UNNAMED, entry(amount=900, origin=KeyOrigin.ROW, key="same-file")),
+        (UNNAMED, entry(Outcome.REFUSED, amount=900, origin=KeyOrigin.ROW)),
+        (UNNAMED, entry(amount=900, origin=KeyOrigin.ROW, operation="refund")),
+    ],
+    ids=["the row is named", "the entry is", "by hand", "of the same file", "refused", "refund"],
+)
+def test_what_is_no_correction(row: BatchRow, found: Entry) -> None:
+    """A name tells two operations apart, and so do two rows of one file; what is done by hand is no row at all."""
+    assert met_by(row, CAPTURE, "mine", [found], api="ecom", file_keys=["same-file"]) is None
+
+
+def test_the_same_amount_is_met_before_another() -> None:
+    """What is most likely the same operation is what is told."""
+    other, same = entry(amount=900, origin=KeyOrigin.ROW, key="a"), entry(origin=KeyOrigin.ROW, key="b")
+    assert met_by(UNNAMED, CAPTURE, "mine", [other, same], api="ecom") is same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 
 import pytest
 
@@ -11,9 +12,11 @@ from tests.batch.row_stores import new_row_store
 from tests.batch.shop import stock
 from vipps_async import MemoryJournal, RetryPolicy, VippsSession
 from vipps_async.batch import BatchOperation, RowOutcome
-from vipps_async.batch.job import BatchJob, JobOptions, Progress, settle_open
+from vipps_async.batch.job import BatchJob, JobOptions, Progress
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.settled_first import settle_open
+from vipps_async.cli.batch_output import progress_line
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
@@ -47,6 +50,58 @@ async def test_rows_without_an_outcome_are_tried_again(sandbox: Sandbox, monkeyp
     assert totals.moved == {RowOutcome.DONE: 20_000}
     assert (job.progress.ended, job.progress.rows) == (20, 20)
     assert all(payment.captured == 1000 for payment in sandbox.payments)
+
+
+@pytest.mark.parametrize("seconds", [3600, 31_536_000], ids=["an hour", "a year"])
+async def test_an_absurd_wish_to_wait_ends_the_run(sandbox: Sandbox, seconds: int) -> None:
+    """Nobody sits before a batch for an hour: it ends at once, begins no more rows, and says what is left."""
+    stock(sandbox, 200)
+    sandbox.faults.retry_after = seconds
+    sandbox.faults.randomise(rate=1.0, seed=1, operations=("capture",), kinds=(Fault.HTTP_429_RETRY_AFTER,))
+    async with sandbox.session(journal=MemoryJournal()) as vipps:
+        job = BatchJob(vipps, store_of(200), CAPTURE, stop=asyncio.Event())
+        async with asyncio.timeout(10):
+            totals = await job.run()
+    assert f"Vipps asks to wait {seconds:,} s" in job.gave_up
+    assert "200 rows are left" in job.gave_up
+    assert totals.outcomes.get(RowOutcome.NOT_DONE, 0) < 100
+    assert not any(payment.captured for payment in sandbox.payments)
+
+
+async def test_one_payment_that_is_to_wait_keeps_no_other(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others go on, those without an outcome are tried again, and only that one is left."""
+    monkeypatch.setattr("vipps_async.batch.job._PAUSE", 0.01)
+    stock(sandbox, 20)
+    sandbox.faults.retry_after = 3600
+    sandbox.faults.script("capture", *[Fault.HTTP_429_RETRY_AFTER] * 99, order_id="order-3")
+    sandbox.faults.script("capture", Fault.HTTP_429, order_id="order-4")
+    async with sandbox.session(journal=MemoryJournal(), retry=RetryPolicy(attempts=1)) as vipps:
+        job = BatchJob(vipps, store_of(20), CAPTURE, stop=asyncio.Event())
+        monkeypatch.setattr("vipps_async.batch.job._LIMIT_PASSES", 0.01)
+        async with asyncio.timeout(20):
+            totals = await job.run()
+    assert totals.outcomes == {RowOutcome.DONE: 19, RowOutcome.NOT_DONE: 1}
+    assert "1 row is left" in job.gave_up
+
+
+async def test_a_pause_is_shown_with_its_length_and_reason(sandbox: Sandbox) -> None:
+    """While it waits, what is tried again after it has not ended: not 1 of 1, and nothing said."""
+    stock(sandbox, 1)
+    sandbox.faults.retry_after = 90
+    sandbox.faults.randomise(rate=1.0, seed=1, operations=("capture",), kinds=(Fault.HTTP_429_RETRY_AFTER,))
+    stop = asyncio.Event()
+    async with sandbox.session(journal=MemoryJournal()) as vipps:
+        job = BatchJob(vipps, store_of(1), CAPTURE, stop=stop)
+        running = asyncio.create_task(job.run())
+        async with asyncio.timeout(10):
+            while job.progress.wait is None:  # noqa: ASYNC110 - a field
+                await asyncio.sleep(0.005)
+        line = progress_line(job.progress, ECOM_API, BatchOperation.CAPTURE, preview=False)
+        stop.set()
+        await running
+    assert line.startswith("0 of 1, ")
+    assert re.search(r"; waits for (89|90) s: Vipps asks for it; 1 left$", line)
+    assert job.progress.wait is None
 
 
 @pytest.mark.parametrize("when", ["before", "in the pause"])

@@ -77,8 +77,8 @@ ENDINGS = {
     RowOutcome.REFUSED: ("no", "correct the row"),
     RowOutcome.NOT_DONE: ("no", "run the same file again"),
     RowOutcome.UNKNOWN: ("perhaps", "do nothing by hand"),
-    RowOutcome.HELD: ("not by this run", "--another"),
-    RowOutcome.NOT_BEGUN: ("not by this run", "run the same file again"),
+    RowOutcome.HELD: ("not by this row", "--another"),
+    RowOutcome.NOT_BEGUN: ("not by this row", "run the same file again"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 
+import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,10 +138,10 @@ def test_amounts_in_kroner(cell: str, expected: int) -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    ["0.99", "100.505", "1.000,50", "1.000", "12 34", "1 0000", ".5", "5.", "1e3", "-1", "１００", "10000000000"],
+    ["0.99", "100.505", "1.000,5", "1.000", "12 34", "1 0000", ".5", "5.", "1e3", "-1", "１００", "10000000000"],
 )
 def test_wrong_amounts_in_kroner(cell: str) -> None:
-    """Thousands' separators, parts of an øre, bare points and less than 1 NOK are refused."""
+    """Signs that may stand before decimals, parts of an øre, bare points and less than 1 NOK are refused."""
     assert "amount must be" in str(amounts(f'"{cell}"', KRONER))
 
 
@@ -239,6 +240,31 @@ def test_a_text_for_all_rows_beside_a_column_of_texts_is_refused() -> None:
     """Which one should the customer read?"""
     with pytest.raises(BatchFileError, match="give no text for all rows"):
         read(HEADING, Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, text="Shipped."))
+
+
+def workbook() -> bytes:
+    """As Excel saves one."""
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    book.active.append(["order_id", "amount_nok"])
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (workbook(), "this is a workbook (.xlsx), or another archive, and no file of text; save it as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100_000), "this is a workbook of an older Excel (.xls)"),
+        (b"%PDF-1.7\n", "this is a PDF document"),
+        (b'[\n{"order_id": "a"}\n]\n', "this is a JSON array; write JSON Lines: one object a line"),
+    ],
+    ids=["xlsx", "xls", "pdf", "json"],
+)
+def test_another_kind_of_file_is_named(content: bytes, words: str) -> None:
+    """What it is and what to save it as, not which byte of it is odd."""
+    with pytest.raises(BatchFileError) as caught:
+        read(content)
+    assert words in str(caught.value)
 
 
 # --- what amounts are counted in --------------------------------------------------------------------------------------

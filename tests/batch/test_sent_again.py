@@ -126,7 +126,7 @@ def test_an_invalid_row_keeps_its_cells_and_is_corrected_in_the_report(tmp_path:
         ["order-4", "", "Sokker", "s-4", "nei", "invalid"],
         ["order-5", "'5,00", "Sokker", "", "", "invalid"],
     ]
-    assert [line[heading.index("money_moved")] for line in table[1:]] == ["not by this run"] * 5
+    assert [line[heading.index("money_moved")] for line in table[1:]] == ["not by this row"] * 5
     assert table[2][heading.index("what_to_do")] == "correct the row"
     # Nothing that is not corrected is taken for right.
     assert [isinstance(row, ValidRow) for row in rows_of(save_csv(table))] == [True, False, False, False, False]

@@ -105,6 +105,10 @@ def test_a_heading_may_be_written_in_either_form_of_unicode() -> None:
         ("1\u00a0234,50", 123_450),
         ("1\u202f234\u202f567,5", 123_456_750),
         ("12 345.67", 1_234_567),
+        ("1.234,50", 123_450),
+        ("1,234.50", 123_450),
+        ("1.234.567,55", 123_456_755),
+        ("kr 1.234,50", 123_450),
         ("kr 499", 49_900),
         ("kr\u00a01\u00a0234,50", 123_450),
         ("KR499,00", 49_900),
@@ -123,8 +127,15 @@ def test_what_can_mean_one_sum_only_is_read(cell: str, expected: int) -> None:
     [
         "1.234",
         "1,234",
-        "1.234,50",
-        "1,234.50",
+        "1.234.567",
+        "1.234,567",
+        "1.234,5",
+        "1.234.50",
+        "1,234,50",
+        "12.34,50",
+        "1.2345,50",
+        "1 234.567,50",
+        "0.234,50",
         "12 34",
         "1 2345",
         "1 234 56",
@@ -162,6 +173,30 @@ def test_thousands_or_decimals_is_the_reason_where_it_is() -> None:
     ):
         assert readings in str(amount_in(cell, evolve(CAPTURE, unit=NOK)))
     assert "kroner" not in str(amount_in("1.234", evolve(CAPTURE, unit=ORE)))
+
+
+@pytest.mark.parametrize(
+    ("cell", "unit", "words"),
+    [
+        ("12O,00", NOK, "amount must be digits: it has the letter 'O' (is it a 0?), not '12O,00'"),
+        ("12O", NOK, "it has the letter 'O' (is it a 0?)"),
+        ("12O", ORE, "it has the letter 'O' (is it a 0?)"),
+        ("l20,00", NOK, "it has the letter 'l' (is it a 1?)"),
+        ("1x0", NOK, "it has the letter 'x', not"),
+        ("1e3", NOK, "it has the letter 'e', not"),
+        ("USD 499", NOK, "in kroner, as the file says, and not in 'USD'"),
+    ],
+)
+def test_a_letter_in_an_amount_is_named(cell: str, unit: Any, words: str) -> None:
+    """An O for a zero is not seen at a glance: which letter it is stands there, and what it may be."""
+    assert words in str(amount_in(cell, evolve(CAPTURE, unit=unit)))
+
+
+@pytest.mark.parametrize("cell", ["1.234,50", "1,234.50"])
+def test_the_report_has_the_sign_before_decimals(cell: str) -> None:
+    """Not the one before thousands: the spreadsheet that wrote the file reads the report."""
+    _, reader = read(f"order_id;amount;transaction_text\na;{cell};x\n", evolve(CAPTURE, unit=NOK))
+    assert reader.style.decimal_sign == cell[5]
 
 
 def test_limits_are_told_in_what_the_file_counts_in() -> None:

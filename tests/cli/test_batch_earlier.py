@@ -101,7 +101,7 @@ async def test_a_dry_run_over_epayment_refuses_it_as_well(sandbox: Sandbox, day:
     day.write_text(f"{heading}acme-order-1,9.00,s-1\n")
     for further in (("--dry-run",), ()):
         outcome, reason = (await outcomes(sandbox, day, *further, api="epayment"))[0]
-        assert (outcome, "UTC with another amount, 10.00 NOK; nothing was sent" in reason) == ("refused", True)
+        assert (outcome, "Oslo with another amount, 10.00 NOK; nothing was sent" in reason) == ("refused", True)
 
 
 async def test_a_dry_run_tells_a_refusal_on_record(sandbox: Sandbox, day: Path) -> None:

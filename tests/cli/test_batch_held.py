@@ -246,3 +246,30 @@ async def test_references_that_look_like_others_are_refused(sandbox: Sandbox, tm
     done = await batch(sandbox, file)
     assert (done.status, sandbox.requests) == (2, ())
     assert "reference must be text" in done.err
+
+
+async def test_an_amount_that_was_changed_in_the_file_is_held(sandbox: Sandbox, captured: Path) -> None:
+    """Whoever corrects it wants no second capture on top of the first; whoever wants one names the payment."""
+    write(captured, UNNAMED.replace("order-0,1000", "order-0,900"))
+    done = await batch(sandbox, captured, "--report", str(captured.with_name("report.jsonl")))
+    assert (done.status, sums(sandbox)[:2]) == (5, [1000, 1000])
+    assert "line 2: order-0: 9.00 NOK is held: it meets a capture of 10.00 NOK over ecom, done" in done.err
+    assert "this row has another amount: is it a correction, or another one?" in done.err
+    row = orjson.loads(captured.with_name("report.jsonl").read_bytes().splitlines()[0])
+    assert row["money_moved"] == "not by this row"
+    assert "if it corrects the amount of that one, move the difference by hand" in row["what_to_do"]
+    assert row["what_to_do"].endswith("say --another order-0 for all rows of this payment")
+    assert (await batch(sandbox, captured, "--another", "order-0")).status == 5
+    assert sums(sandbox)[:2] == [1900, 1000]
+
+
+async def test_two_amounts_of_one_file_go_on_after_an_interruption(sandbox: Sandbox, tmp_path: Path) -> None:
+    """They are two rows of one file: run again, the second is not taken for a correction of the first."""
+    file = tmp_path / "parts.csv"
+    write(file, "order_id,amount_ore,transaction_text\norder-0,1000,Part one.\norder-0,700,Part two.\n")
+    sandbox.faults.script("capture", Fault.HTML_200_AFTER, *[Fault.LOCKED_94] * 60, order_id="order-0")
+    done = await batch(sandbox, file)
+    assert (done.status, sums(sandbox)[0]) == (1, 1000), done.err
+    sandbox.faults.clear()
+    done = await batch(sandbox, file)
+    assert (done.status, sums(sandbox)[0]) == (0, 1700), done.err

@@ -225,3 +225,16 @@ async def test_progress_is_drawn_where_it_can_be(
     assert "10 of 10" in screen.getvalue()
     assert ("\x1b" in screen.getvalue()) is draws
     assert not re.search(r"\x1b\[[0-9;]*m", screen.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("amounts", "words"),
+    [([9], "1 of 1 row is invalid."), ([9, 1000], "1 of 2 rows is invalid."), ([9, 9], "2 of 2 rows are invalid.")],
+)
+async def test_one_row_is_told_as_one(sandbox: Sandbox, tmp_path: Path, amounts: list[int], words: str) -> None:
+    """What is counted is named as people do."""
+    file = tmp_path / "day.csv"
+    rows = "".join(f"order-{number},{amount},x\n" for number, amount in enumerate(amounts))
+    file.write_text(f"order_id,amount_ore,transaction_text\n{rows}")
+    done = await inline("batch", "capture", str(file), env=env(sandbox))
+    assert (done.status, words in done.err) == (2, True), done.err

@@ -100,7 +100,7 @@ async def test_from_a_file_to_its_report(
     before = await batch("status", "1")
     assert before.status == 4
     assert "0 of 120" in before.out
-    assert "0 chunks have ended, 0 are in work, 3 wait; 0 workers." in before.out
+    assert "Chunks: 0 ended, 0 in work, 3 waiting; 0 workers." in before.out
     one, watch = await asyncio.gather(
         run("batch", "work", "--once", "--schema", schema, env=env),
         run("batch", "status", "1", "--watch", "--schema", schema, env=env),
@@ -212,7 +212,7 @@ async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, batch: Batch, tm
     assert "1 open, 0 settled are shown." in listed.out
     sandbox.faults.clear()
     again = await batch("submit", str(file))
-    assert "1 chunks of it that ended with rows without an outcome are tried again" in again.err
+    assert "1 chunk of it that ended with rows without an outcome is tried again" in again.err
     assert (await batch("work", "--once")).status == 0
     assert (await batch("status", "1", "--watch", "--json")).status == 0
     assert sandbox.payment("order-0").captured == 1000
@@ -365,7 +365,7 @@ async def test_a_worker_of_other_settings_refuses_loudly(sandbox: Sandbox, batch
     assert place.status == 7
     unit = await batch("work", "--once", VIPPS_MERCHANT_SERIAL_NUMBER="654321")
     assert unit.status == 7
-    assert "1 batches of sales unit 123456 have not ended: this worker takes none of them." in unit.err
+    assert "1 batch of sales unit 123456 has not ended: this worker takes none of them." in unit.err
     untold = await batch("work", "--once", VIPPS_ENVIRONMENT="")
     assert (untold.status, "which environment?" in untold.err) == (2, True)
     submitted = await batch("submit", str(orders(tmp_path, 21)), VIPPS_BASE_URL="http://127.0.0.1:9")

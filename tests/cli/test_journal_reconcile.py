@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -263,7 +264,7 @@ async def test_open_damaged_and_others_operations_are_told(
     assert done.out.splitlines()[-4:-1] == [
         "4 of other sales units are done that day: not looked at.",
         "2 operations are open, so not known as done: vipps-async journal recover",
-        "1 entries of the journal cannot be read: vipps-async journal check",
+        "1 entry of the journal cannot be read: vipps-async journal check",
     ]
 
 
@@ -322,3 +323,49 @@ async def test_the_journal_is_free_while_vipps_is_asked(
     done = await reconcile(sandbox, path, *DAY)
     assert (done.status, opened) == (0, [True])
     assert "3 of 3 compared ..." in done.err
+
+
+@pytest.mark.parametrize("api", ["ecom", "epayment"])
+async def test_a_payment_that_is_cancelled_twice_is_counted_once(sandbox: Sandbox, tmp_path: Path, api: str) -> None:
+    """The second one finds it cancelled, and is told as that. Neither report has a key, which no history shows."""
+    journal, file, report = tmp_path / "cancels.db", tmp_path / "cancels.csv", tmp_path / "report.jsonl"
+    text = ",transaction_text" if api == "ecom" else ""
+    heading = "order_id" if api == "ecom" else "reference"
+    if api == "epayment":
+        async with sandbox.session() as vipps:
+            await vipps.epayment.create(
+                reference="order-0-long", amount=nok(10), payment_description="Socks", return_url="https://example.com/"
+            )
+        await sandbox.approve("order-0-long")
+    payment = "order-0" if api == "ecom" else "order-0-long"
+    for number in range(2):
+        # Another file, so another row: over ePayment the same one would be answered from the journal.
+        file.write_text(f"{heading}{text}\n{payment}{',No.' if text else ''}\n" + "\n" * number)
+        command = ("batch", "cancel", str(file), "--api", api, "--journal", str(journal), "--report", str(report))
+        assert (await inline(*command, env=env(sandbox))).status == 0
+        assert orjson.loads(report.read_bytes())["idempotency_key"] is None
+    done = await reconcile(sandbox, journal, *DAY, "--report", str(report))
+    assert done.status == 0, done.err
+    rows = [orjson.loads(line) for line in report.read_bytes().splitlines()]
+    assert [row["idempotency_key"] for row in rows] == [None] * len(rows)
+    assert sum(row["comparison"] == "agrees" for row in rows) == 1
+    assert done.out.splitlines()[0] == "        1 agree"
+
+
+async def test_a_second_cancel_on_another_day_is_of_the_first_one(sandbox: Sandbox, path: Path) -> None:
+    """The cancel was counted on its own day: on a later one the journal knows it, and does not count it again."""
+    async with sandbox.session(journal=SqliteJournal(path)) as vipps:
+        for _ in range(2):
+            await vipps.ecom.cancel("order-2", transaction_text="x")
+    journal = SqliteJournal(path)
+    await journal.open()
+    entries = [row async for row in journal.all_rows() if isinstance(row, Entry)]
+    cancels = [entry for entry in entries if entry.intent.operation == "cancel"]
+    await journal.erase(payment="order-2", merchant_serial_number=MSN)
+    for entry in cancels:
+        assert entry.settlement is not None
+        earlier = timedelta(days=2) if entry is cancels[0] else timedelta()
+        await journal.settle(entry.intent, evolve(entry.settlement, settled_at=entry.settlement.settled_at - earlier))
+    await journal.aclose()
+    facts = orjson.loads((await reconcile(sandbox, path, *DAY, "--json")).out)
+    assert (facts["agree"], facts["cancelled_before"], facts["entries"]) == (3, 1, 4)

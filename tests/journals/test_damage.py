@@ -205,7 +205,7 @@ async def test_an_open_row_that_cannot_be_read_is_not_captured_beside(
     damaged: Any, wish: Any, *, adopt: bool, is_begun: bool
 ) -> None:
     """It may be this very operation, unless the caller's own key says that it is another one. Others go on."""
-    results: list[Any] = await asyncio.gather(
+    results: Any = await asyncio.gather(
         damaged.begin(wish, owner="b", lease=LONG, adopt=adopt),
         damaged.begin(intent(4, origin=KeyOrigin.MADE), owner="c", lease=LONG, adopt=True),
         return_exceptions=True,
@@ -273,7 +273,7 @@ async def damaged(request: pytest.FixtureRequest, path: Path) -> Any:
 
 async def test_what_needs_a_damaged_row_fails_alone(damaged: Any) -> None:
     """In one group: who asks for the damaged entry is told so, and all others get theirs."""
-    results: list[Any] = await asyncio.gather(
+    results: Any = await asyncio.gather(
         *(damaged.begin(intent(number), owner="b", lease=LONG) for number in range(6)), return_exceptions=True
     )
     assert isinstance(results[2], JournalError)
@@ -314,7 +314,7 @@ def unfit(number: int) -> Any:
 async def test_what_cannot_be_encoded_fails_alone(journal: Any) -> None:
     """Of many in one group the one whose text cannot be encoded fails, and the others are written."""
     wanted = [unfit(number) if number == 7 else intent(number) for number in range(20)]
-    results: list[Any] = await asyncio.gather(
+    results: Any = await asyncio.gather(
         *(journal.begin(one, owner="a", lease=LONG) for one in wanted), return_exceptions=True
     )
     assert isinstance(results[7], JournalError)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import orjson
 import pytest
 
 from tests.support.norwegian_spreadsheet import open_csv
@@ -35,6 +36,7 @@ KINDS = [
     (Comparison.OTHERWISE, 1000, 500, 500, 0, -500),
     (Comparison.DIFFERS, 1000, 1000, 700, -300, -300),
     (Comparison.DIFFERS, 1000, 500, 1000, 500, 0),
+    (Comparison.REPEATED, None, None, None, None, None),
     (Comparison.ONLY_IN_JOURNAL, 1000, 1000, 0, -1000, -1000),
     (Comparison.ONLY_AT_VIPPS, None, 0, 250, 250, None),
     (Comparison.ONLY_AT_VIPPS_OTHER_DAY, None, 0, 250, 250, None),
@@ -48,7 +50,7 @@ KINDS = [
 def test_every_kind_is_among_them() -> None:
     """So that a new one is told, too, with what to do."""
     assert {kind for kind, *_ in KINDS} == set(Comparison) == set(WHAT_TO_DO)
-    assert [kind for kind in Comparison if not WHAT_TO_DO[kind]] == [Comparison.AGREES]
+    assert [kind for kind in Comparison if not WHAT_TO_DO[kind]] == [Comparison.AGREES, Comparison.REPEATED]
 
 
 @pytest.mark.parametrize("case", KINDS)
@@ -68,6 +70,26 @@ def test_each_kind_of_row(tmp_path: Path, case: tuple[Any, ...]) -> None:
     assert (table["what_happened"], table["what_to_do"]) == ("so", WHAT_TO_DO[kind])
     # Half past midnight in Oslo, which a spreadsheet reads as a time.
     assert table["done_Europe/Oslo"] == datetime.fromisoformat("2026-11-27 00:30:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "on record since 2026-11-26 23:30:05 UTC, and so on",
+            "on record since 2026-11-27 00:30:05 Europe/Oslo, and so on",
+        ),
+        ("after 2026-07-01 10:00 UTC", "after 2026-07-01 12:00 Europe/Oslo"),
+        ("2026-13-01 10:00:00 UTC is no time", "2026-13-01 10:00:00 UTC is no time"),
+        ("at 10:00 UTC", "at 10:00 UTC"),
+    ],
+)
+def test_times_in_texts_are_of_the_zone_of_the_columns(tmp_path: Path, text: str, told: str) -> None:
+    """A report has one zone: what an error says in UTC would be of another day than the column beside it."""
+    path = tmp_path / "day.jsonl"
+    for zone, expected in ((OSLO, told), (TimeZone.named("UTC"), text)):
+        write_day_report(path, [operation(Comparison.DIFFERS, reason=text)], ReportFormat.JSONL, zone)
+        assert orjson.loads(path.read_bytes())["what_happened"] == expected
 
 
 def test_sums_are_of_all_rows_and_of_each_currency() -> None:
@@ -95,6 +117,7 @@ def test_sums_are_of_all_rows_and_of_each_currency() -> None:
         Comparison.AGREES: 5,
         Comparison.OTHERWISE: 1,
         Comparison.DIFFERS: 2,
+        Comparison.REPEATED: 1,
         Comparison.ONLY_IN_JOURNAL: 1,
         Comparison.ONLY_AT_VIPPS: 2,
         Comparison.ONLY_AT_VIPPS_OTHER_DAY: 1,

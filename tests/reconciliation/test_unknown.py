@@ -264,9 +264,9 @@ def entry(amount: int, key: str | None = None, *, verb: str | None = "capture", 
     return HistoryEntry(name="x", verb=verb, amount=amount, is_done=is_done, key=key, time=time)
 
 
-def known(key: str, amount: int | None, outcome: Outcome | None = Outcome.DONE, **more: str) -> KnownOperation:
+def known(key: str, amount: int | None, outcome: Outcome | None = Outcome.DONE, **more: Any) -> KnownOperation:
     """Something in a journal."""
-    facts = {"api": "ecom", "operation": "capture", "key": key, **more}
+    facts: dict[str, Any] = {"api": "ecom", "operation": "capture", "key": key, **more}
     return KnownOperation(**facts, amount=amount, outcome=outcome)
 
 

@@ -23,8 +23,17 @@ ALL = "all"
 # narrow one (U+202F) among them, stand before each three digits or nowhere, and are all the same.
 _WHOLE = r"[1-9][0-9]{0,2}(?:(?P<space>[ \u00a0\u202f])[0-9]{3}(?:(?P=space)[0-9]{3}){0,2})?|[1-9][0-9]{0,11}"
 _AMOUNT = re.compile(rf"(?P<whole>0|{_WHOLE})(?:(?P<sign>[.,])(?P<decimals>[0-9]{{1,2}}))?")
+#: Two different signs, the one before groups of three digits and the other before two decimals: `1.234,50` means one
+#: sum, and so does `1,234.50`, whoever wrote them.
+_GROUPED = re.compile(
+    r"(?P<whole>[1-9][0-9]{0,2}(?:(?P<group>[.,])[0-9]{3})(?:(?P=group)[0-9]{3}){0,2})"
+    r"(?!(?P=group))[.,](?P<decimals>[0-9]{2})"
+)
 #: Thousands in English or decimals in Norwegian, or the other way round.
 _AMBIGUOUS = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{3})+")
+#: A number with a letter in it, and letters that people type, or a scanner reads, in place of a digit.
+_MIXED = re.compile(r"(?=.*[0-9])[0-9 .,\u00a0\u202f]*(?P<letter>[A-Za-z])[0-9A-Za-z .,\u00a0\u202f]*")
+_LOOKS_LIKE = {"O": "0", "o": "0", "l": "1", "I": "1", "i": "1", "S": "5", "B": "8", "Z": "2"}
 #: What may stand before or behind an amount that is counted in a currency's main unit, whatever its case.
 _CURRENCY_WORDS = {"NOK": ("kr", "kr.", "nok"), "DKK": ("kr", "kr.", "dkk"), "EUR": ("\u20ac", "eur")}
 _BEFORE = re.compile(r"(?P<word>[A-Za-z]+\.?|\u20ac)[ \u00a0\u202f]?(?P<number>[0-9].*)")
@@ -34,7 +43,8 @@ _BEHIND = re.compile(r"(?P<number>.*[0-9])[ \u00a0\u202f]?(?P<word>[A-Za-z]+\.?|
 def read_amount(text: str, unit: Unit, api: PaymentApi, *, decimal_comma: bool) -> int | NotGiven:
     """Read the amount of a CSV cell, in minor units.
 
-    Thousands may be kept apart by spaces (``1 234``), and an amount of kroner may have ``kr`` or ``NOK`` beside it.
+    Thousands may be kept apart by spaces (``1 234``), and by points or commas where another sign stands before decimals
+    (``1.234,50``, ``1,234.50``); and an amount of kroner may have ``kr`` or ``NOK`` beside it.
 
     Args:
         text: the cell, exactly as it is.
@@ -51,13 +61,21 @@ def read_amount(text: str, unit: Unit, api: PaymentApi, *, decimal_comma: bool) 
     number, found = text, _AMOUNT.fullmatch(text)
     if found is None:
         number, word = _without_currency(text)
+        if word is not None and len(word) == 1 and word.isascii():
+            raise InvalidInputError("amount", _letter_rule(word), value=text)
         if word is not None and (not unit.decimals or word.lower() not in _CURRENCY_WORDS[api.currency]):
             raise InvalidInputError("amount", f"in {unit.word}, as the file says, and not in {word!r}", value=text)
         found = _AMOUNT.fullmatch(number)
+    if unit.decimals and (grouped := _GROUPED.fullmatch(number)) is not None:
+        return _minor_units(re.sub("[.,]", "", grouped["whole"]), grouped["decimals"], text, unit, api)
     if found is None or (found["sign"] and not unit.decimals) or (found["sign"] == "," and not decimal_comma):
         raise InvalidInputError("amount", _rule(number, unit, api, decimal_comma=decimal_comma), value=text)
     whole = found["whole"] if found["space"] is None else found["whole"].replace(found["space"], "")
-    return _checked(int(whole + (found["decimals"] or "").ljust(unit.decimals, "0")), text, unit, api)
+    return _minor_units(whole, found["decimals"] or "", text, unit, api)
+
+
+def _minor_units(whole: str, decimals: str, text: str, unit: Unit, api: PaymentApi) -> int:
+    return _checked(int(whole + decimals.ljust(unit.decimals, "0")), text, unit, api)
 
 
 def _checked(amount: int, value: object, unit: Unit, api: PaymentApi) -> int:
@@ -78,10 +96,17 @@ def _without_currency(text: str) -> tuple[str, str | None]:
 def _rule(number: str, unit: Unit, api: PaymentApi, *, decimal_comma: bool) -> str:
     if _AMBIGUOUS.fullmatch(number):
         return _both_readings(number, unit, decimal_comma=decimal_comma)
+    if (mixed := _MIXED.fullmatch(number)) is not None:
+        return _letter_rule(mixed["letter"])
     if not unit.decimals:
         return f"whole {unit.word}, digits only, or the word {ALL}{_others(unit, api)}"
     comma = ' or "100,50"' if decimal_comma else ' (a decimal comma is read in a file separated by ";" or tabs only)'
     return f'{unit.word} such as "100" or "100.50"{comma}, or the word {ALL}'
+
+
+def _letter_rule(letter: str) -> str:
+    digit = _LOOKS_LIKE.get(letter)
+    return f"digits: it has the letter {letter!r}{f' (is it a {digit}?)' if digit else ''}"
 
 
 def _both_readings(number: str, unit: Unit, *, decimal_comma: bool) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from attrs import evolve
 
 from vipps_async.batch.row_store import RowStore
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.undecided import PaymentRecord, damaged_text, read_record, send_again
-from vipps_async.journals.protocol import DamagedEntry, Entry, Journal, Outcome
+from vipps_async.journals.protocol import DamagedEntry, Entry, Journal, KeyOrigin, Outcome
 from vipps_async.money import format_amount
 
 __all__ = ["hold_rows", "is_for_good", "met_by", "met_text", "reason_to_hold", "reasons_to_hold"]
@@ -21,12 +23,23 @@ _AT_ONCE = 64
 _DROPPED = "was dropped"
 
 
-def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable[Entry], *, api: str) -> Entry | None:
+def met_by(
+    row: BatchRow,
+    operation: BatchOperation,
+    key: str,
+    entries: Iterable[Entry],
+    *,
+    api: str,
+    file_keys: Collection[str] = (),
+) -> Entry | None:
     """Return what a row meets: an operation that was begun or done, and may be the very same operation.
 
     Text, file, batch and API do not matter: none of them makes another operation. Two different references do, so two
     entries of one API that both have one never meet; over two APIs the same reference is the same operation, whatever
     its amount. A row that takes all that is left meets nothing: twice it does no more than once.
+
+    A row without reference that asks for another amount than such a row of another file most likely corrects it: the
+    amount was changed in the file after it was carried out.
 
     Args:
         row: what is about to be sent.
@@ -34,6 +47,7 @@ def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable
         key: the row's key: an entry of the same API under it is this row itself, from an earlier run.
         entries: what the journal has of the payment, of this sales unit.
         api: the name of the API that it is about to be sent over.
+        file_keys: the keys of the rows of its own file that have no reference: they are other operations than this one.
 
     Returns:
         The first entry that is met; None: the row may be sent.
@@ -50,17 +64,31 @@ def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable
         is_unnamed = row.reference is None or not intent.reference
         if (is_unnamed and intent.amount == row.minor_units) or intent.key == key:
             return entry
+    return None if row.reference is not None else _corrected_by(operation, counting, file_keys)
+
+
+def _corrected_by(operation: BatchOperation, counting: Iterable[Entry], file_keys: Collection[str]) -> Entry | None:
+    """Return what a row without reference may correct: such a row of another file, with whatever amount."""
+    for entry in counting:
+        intent = entry.intent
+        is_unnamed_row = intent.origin is KeyOrigin.ROW and not intent.reference and intent.amount is not None
+        if is_unnamed_row and intent.operation == operation.value and intent.key not in file_keys:
+            return entry
     return None
 
 
-def met_text(entry: Entry) -> str:
+def met_text(entry: Entry, row: BatchRow) -> str:
     """Say on one line what a row has met."""
     intent, settlement = entry.intent, entry.settlement
     amount = "" if intent.amount is None else f" of {format_amount(intent.amount, intent.currency)}"
     state = "which is open" if settlement is None else f"done {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
     named = f"reference {intent.reference}" if intent.reference else "no reference"
-    text = f"meets a {intent.operation}{amount} over {intent.api}, {state}, with {named} and the key {intent.key}"
-    return f"{text}, {dropped}" if (dropped := send_again(entry)) else text
+    met = f"meets a {intent.operation}{amount} over {intent.api}, {state}, with {named} and the key {intent.key}"
+    if dropped := send_again(entry):
+        met += f", {dropped}"
+    # The same reference over another API is the same operation, whatever its amount.
+    is_other = row.reference is None and row.minor_units != intent.amount
+    return f"{met}; this row has another amount: is it a correction, or another one?" if is_other else met
 
 
 def _counts(entry: Entry) -> bool:
@@ -88,7 +116,10 @@ async def hold_rows(
     damaged = await journal.damaged(only_open=True)
     rows = store.rows_to_hold()
     while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, _AT_ONCE))):
-        reasons = await reasons_to_hold(page, api, operation, merchant_serial_number, journal, damaged_open=damaged)
+        unnamed = await asyncio.to_thread(store.unnamed_rows, {row.payment for row, _ in page})
+        reasons = await reasons_to_hold(
+            page, api, operation, merchant_serial_number, journal, damaged_open=damaged, unnamed=unnamed
+        )
         held = [(row, reason) for (row, _), reason in zip(page, reasons, strict=True) if reason]
         await asyncio.to_thread(store.hold, held)
 
@@ -101,6 +132,7 @@ async def reasons_to_hold(
     journal: Journal,
     *,
     damaged_open: Sequence[DamagedEntry],
+    unnamed: Mapping[str, Collection[int]],
 ) -> list[str]:
     """Say of each row why it must not be sent; empty: it may be. The journal is asked about all of them at once.
 
@@ -111,21 +143,42 @@ async def reasons_to_hold(
         merchant_serial_number: the sales unit.
         journal: what was done before.
         damaged_open: what of it stands as open and cannot be read.
+        unnamed: by payment, which rows of the file have no reference.
 
     Raises:
         JournalError: the journal failed.
     """
+    #: The keys of the rows that have no reference, by payment.
+    keys: dict[str, Collection[str]] = {}
 
     async def reason(row: BatchRow, is_released: bool) -> str:  # noqa: FBT001 - as it stands in `rows`
         record = await read_record(journal, row.payment, merchant_serial_number, damaged_open)
         key = row.idempotency_key(operation, merchant_serial_number)
-        return reason_to_hold(row, operation, key, record, api=api.name, is_released=is_released)
+        if row.reference is None and record.entries and row.payment not in keys:
+            numbers = unnamed.get(row.payment, ())
+            keys[row.payment] = {_key_of(row, number, operation, merchant_serial_number) for number in numbers}
+        file_keys = keys.get(row.payment, ())
+        return reason_to_hold(row, operation, key, record, api=api.name, is_released=is_released, file_keys=file_keys)
 
     return await asyncio.gather(*(reason(row, is_released) for row, is_released in rows))
 
 
+def _key_of(row: BatchRow, number: int, operation: BatchOperation, merchant_serial_number: str) -> str:
+    """Return the key of another row of the same file and payment that has no reference, either."""
+    assert row.origin is not None  # noqa: S101 - for the type checker: a row without reference has one
+    other = evolve(row, origin=evolve(row.origin, number=number))
+    return other.idempotency_key(operation, merchant_serial_number)
+
+
 def reason_to_hold(
-    row: BatchRow, operation: BatchOperation, key: str, record: PaymentRecord, *, api: str, is_released: bool
+    row: BatchRow,
+    operation: BatchOperation,
+    key: str,
+    record: PaymentRecord,
+    *,
+    api: str,
+    is_released: bool,
+    file_keys: Collection[str] = (),
 ) -> str:
     """Say why a row must not be sent; empty: it may be. Arguments as for `met_by`.
 
@@ -140,8 +193,8 @@ def reason_to_hold(
     if record.damaged:
         found = "; ".join(map(damaged_text, record.damaged))
         return f"is of a payment of which the journal has what cannot be read, and may have moved money: {found}"
-    met = met_by(row, operation, key, record.entries, api=api)
-    return "" if met is None else met_text(met)
+    met = met_by(row, operation, key, record.entries, api=api, file_keys=file_keys)
+    return "" if met is None else met_text(met, row)
 
 
 def is_for_good(reason: str) -> bool:

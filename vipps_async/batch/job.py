@@ -1,4 +1,4 @@
-"""One run of a batch file: settles what an earlier run left open, carries out the rows, and tries the rest again."""
+"""One run of a batch file: carries out the rows, settles what stays open of them, and tries the rest again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from attrs import field, frozen, mutable
+from attrs import evolve, field, frozen, mutable
 
 from vipps_async.apis import session_api
 from vipps_async.batch.holding import hold_rows
@@ -17,19 +18,24 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY, carry_out_many, preview_
 from vipps_async.batch.report import Totals
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.settled_first import settle_open
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
-from vipps_async.core.recovery_report import RecoveryReport
+from vipps_async.core.recovery_limit import retry_after_of
 from vipps_async.errors import RateLimitedError
 from vipps_async.session import VippsSession
 
-__all__ = ["BatchJob", "JobOptions", "Progress", "settle_open"]
+__all__ = ["BatchJob", "JobOptions", "Progress", "Wait"]
 
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
 #: Vipps takes a payment's captures five times a minute, and a row may have had four attempts.
 _ROUNDS, _PAUSE = 2, 5.0
-#: For how long Vipps counts what it limits, in seconds.
-_LIMIT_PASSES = 60.0
+#: For how long Vipps counts what it limits, in seconds; and the longest `Retry-After` that is waited for.
+_LIMIT_PASSES, _LONGEST_WAIT = 60.0, 120.0
+#: Rows in a row that Vipps asks to wait for longer than that, until no other one is begun: it is not about one payment.
+_ASKED_IN_A_ROW = 3
+#: How a row may end in a dry run that is open in the journal: as it was begun, or as Vipps has it by now.
+_MAY_BE_OPEN = frozenset({RowOutcome.DONE, RowOutcome.DONE_BEFORE})
 #: Results that are noted in one go, and how long the first of them may wait, in seconds.
 _SAVE, _SAVE_EVERY = 500, 0.5
 
@@ -45,6 +51,17 @@ class JobOptions:
     release_remaining: bool = False
     #: Whether to ask and say only, and change nothing.
     preview: bool = False
+
+
+@frozen(kw_only=True)
+class Wait:
+    """A pause of a run between two tries."""
+
+    #: When it ends, in monotonic seconds.
+    until: float
+    reason: str
+    #: How many rows are tried again after it.
+    left: int
 
 
 @mutable(kw_only=True)
@@ -65,10 +82,14 @@ class Progress:
     began_with: int = 0
     began: float = field(factory=time.monotonic)
 
+    #: What it waits for; None: it is at work.
+    wait: Wait | None = None
+
     @property
     def ended(self) -> int:
-        """How many rows have ended; not those that a stopped run has not begun."""
-        return sum(self.outcomes.values()) - self.outcomes[RowOutcome.NOT_BEGUN]
+        """How many rows have ended; not those that a stopped run has not begun, nor those that are tried again."""
+        again = 0 if self.wait is None else self.outcomes[RowOutcome.UNKNOWN] + self.outcomes[RowOutcome.NOT_DONE]
+        return sum(self.outcomes.values()) - self.outcomes[RowOutcome.NOT_BEGUN] - again
 
     @property
     def worked_on(self) -> int:
@@ -86,33 +107,6 @@ class Progress:
     def seconds_left(self) -> float | None:
         """How long it will take at this rate; None: not known yet."""
         return (self.rows - self.ended) / self.rate if self.worked_on > self.began_with else None
-
-
-async def settle_open(session: VippsSession, stop: asyncio.Event) -> RecoveryReport | None:
-    """Settle what the journal has open, before the rows: what turns out to have had no effect holds none of them.
-
-    It can take minutes if Vipps is in trouble.
-
-    Args:
-        session: its journal has what is open.
-        stop: ends it once it is set.
-
-    Returns:
-        What was done; None: it was told to stop before that was done.
-
-    Raises:
-        VippsError: the session or the journal cannot be used.
-    """
-    recovering = asyncio.ensure_future(session.recover())
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({recovering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return await recovering if recovering.done() else None
-    finally:
-        for task in (recovering, stopping):
-            task.cancel()
-        # What it had leased is given back before the run goes on.
-        await asyncio.gather(recovering, stopping, return_exceptions=True)
 
 
 class BatchJob:
@@ -134,9 +128,14 @@ class BatchJob:
         self.progress: Progress = Progress(counts_earlier=options.preview)
         #: Whether a row of this round was not done because Vipps takes only so many of its kind a minute.
         self._throttled = False
+        #: The longest that Vipps asked to wait in this round, in seconds; for how many rows that was too long, and in a
+        #: row.
+        self._asked, self._asked_too_long, self._asked_in_a_row = 0.0, 0, 0
+        #: Why rows are left that are not tried again in this run; empty: for no such reason.
+        self.gave_up: str = ""
 
     async def run(self) -> Totals:
-        """Carry out what has not ended for good, and return the sums; `settle_open` belongs before it.
+        """Carry out what has not ended for good, and return the sums; `note_open` and `settle_open` belong before it.
 
         Raises:
             TransportError: Vipps did not answer for minutes. What is done is noted; run it again.
@@ -151,54 +150,104 @@ class BatchJob:
         while not options.preview and tries < _ROUNDS:
             totals = await asyncio.to_thread(self._store.totals)
             left = totals.outcomes.get(RowOutcome.UNKNOWN, 0) + totals.outcomes.get(RowOutcome.NOT_DONE, 0)
-            if not left or self._stop.is_set():
+            if not left or self._stop.is_set() or self._asked_too_long == left or self._gives_up:
                 break
             # A limit that passes is waited for, and is none of the tries.
-            tries += not self._throttled
-            await self._pause(_LIMIT_PASSES if self._throttled else _PAUSE)
+            tries += not self._throttled or self._asked_too_long > 0
+            await self._pause(left)
             if not self._stop.is_set():
                 # What Vipps has of them settles most; the others are sent once more, with the same keys.
                 await settle_open(session, self._stop)
                 await self._again()
-        return await asyncio.to_thread(self._store.totals)
+        totals = await asyncio.to_thread(self._store.totals)
+        if self._asked_too_long and not self._stop.is_set():
+            self.gave_up = self._too_long(totals)
+        return totals
 
     async def _again(self) -> None:
         for outcome in (RowOutcome.UNKNOWN, RowOutcome.NOT_DONE, RowOutcome.NOT_BEGUN):
             del self.progress.outcomes[outcome]
         await self._round()
 
-    async def _pause(self, seconds: float) -> None:
+    @property
+    def _gives_up(self) -> bool:
+        """Whether Vipps asks to wait for too long whatever is begun."""
+        return self._asked_in_a_row >= _ASKED_IN_A_ROW
+
+    def _too_long(self, totals: Totals) -> str:
+        until = datetime.now(UTC) + timedelta(seconds=self._asked)
+        again = (RowOutcome.UNKNOWN, RowOutcome.NOT_DONE, RowOutcome.NOT_BEGUN)
+        left = sum(totals.outcomes.get(outcome, 0) for outcome in again)
+        rows = "1 row is" if left == 1 else f"{left:,} rows are"
+        text = f"Vipps asks to wait {self._asked:,.0f} s, until {until:%Y-%m-%d %H:%M:%S} UTC: too long for a run"
+        return f"{text}. {rows} left; nothing is lost by that"
+
+    async def _pause(self, left: int) -> None:
+        seconds, reason = _PAUSE, "what has no outcome is looked up and tried again"
+        if self._throttled:
+            seconds, reason = _LIMIT_PASSES, "Vipps takes no more of them for a moment"
+        if seconds < self._asked <= _LONGEST_WAIT:
+            seconds, reason = self._asked, "Vipps asks for it"
+        self.progress.wait = Wait(until=time.monotonic() + seconds, reason=reason, left=left)
         try:
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
         except TimeoutError:
             return
+        finally:
+            self.progress.wait = None
 
     async def _round(self) -> None:
         progress = self.progress
         progress.began_with, progress.began = progress.worked_on, time.monotonic()
-        self._throttled = False
+        self._throttled, self._asked, self._asked_too_long, self._asked_in_a_row = False, 0.0, 0, 0
         waiting: list[RowResult] = []
         leftover: list[RowResult] = []
         saved = time.monotonic()
         try:
             async with aclosing(await self._results(leftover)) as results:
-                async for result in results:
+                async for found in results:
+                    result = self._with_what_was_open(found)
                     self._count(result)
                     waiting.append(result)
                     if len(waiting) >= _SAVE or time.monotonic() - saved >= _SAVE_EVERY:
                         ready, waiting = waiting, []
                         await asyncio.to_thread(self._store.save, ready)
                         saved = time.monotonic()
+                    if self._gives_up:
+                        break
         finally:
             # Also when Vipps or the journal is gone, or this run is cancelled: the report shall have them.
             for result in leftover:
                 self._count(result)
             self._store.save(waiting + leftover)
 
+    def _with_what_was_open(self, result: RowResult) -> RowResult:
+        """Count a row as this run's that was open when it began: the run before could not say what became of it."""
+        options, row = self._options, result.row
+        name = (options.api.name, options.operation.value, row.payment, result.idempotency_key)
+        if options.preview:
+            if result.outcome in _MAY_BE_OPEN and self._store.was_open(name):
+                return evolve(
+                    result, hint=f"It is open in the journal, and would be settled first. {result.hint}".strip()
+                )
+            return result
+        if not result.outcome.is_earlier or not self._store.was_open(name):
+            return result
+        outcome = RowOutcome.DONE if result.outcome is RowOutcome.DONE_BEFORE else RowOutcome.OTHERWISE
+        return evolve(result, outcome=outcome, hint="It was open in the journal, and was settled before the first row.")
+
     def _count(self, result: RowResult) -> None:
         progress = self.progress
         self._throttled = self._throttled or isinstance(result.error, RateLimitedError)
+        if result.outcome in {RowOutcome.UNKNOWN, RowOutcome.NOT_DONE}:
+            asked = retry_after_of(result.error)
+            is_too_long = asked > _LONGEST_WAIT
+            self._asked = max(self._asked, asked)
+            self._asked_too_long += is_too_long
+            self._asked_in_a_row = self._asked_in_a_row + 1 if is_too_long else 0
+        elif result.outcome is not RowOutcome.NOT_BEGUN and not result.outcome.is_earlier:
+            self._asked_in_a_row = 0
         progress.outcomes[result.outcome] += 1
         if result.outcome in {RowOutcome.DONE, RowOutcome.OTHERWISE}:
             progress.moved += result.amount or 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -11,7 +12,8 @@ from typing import TypedDict, Unpack
 from attrs import evolve
 
 from vipps_async.batch.engine import Engine, Rows
-from vipps_async.batch.results import RowOutcome, RowResult, done, failed, outcome_of
+from vipps_async.batch.refusals import what_is_missing, with_cause_of_refusal, with_what_its_key_did
+from vipps_async.batch.results import RowOutcome, RowResult, done, failed
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.batch_client import BatchClient, SupportsBatch
 from vipps_async.core.batch_limit import BatchLimiter
@@ -31,7 +33,6 @@ from vipps_async.errors import (
     VippsError,
 )
 from vipps_async.journals.protocol import Entry, Outcome
-from vipps_async.money import format_amount
 from vipps_async.not_given import NOT_GIVEN
 
 __all__ = [
@@ -284,7 +285,7 @@ class _Batch:
             if isinstance(error, JournalError) and error.effect is Effect.NONE:
                 # Nothing can be sent any more without a journal; one that says more is about this row alone.
                 raise
-            return await self._failed(row, key, error)
+            return await self._failed(command, failed(row, key, error, self._api), error)
 
     async def _dry_run(self, row: BatchRow, command: PaymentCommand, key: str, planned: dict[str, int]) -> RowResult:
         if (entry := await self._entry_of(row)) is not None:
@@ -296,33 +297,43 @@ class _Batch:
         state = await self._state(row.payment)
         found = self._api.dry_run(command, state, taken)
         if found.is_refused:
-            earlier = f", of which earlier rows take {format_amount(taken, self._api.currency)}" if taken else ""
-            error = self._api.refusal(command, f"it would be refused{earlier}")
-            return failed(row, key, error, self._api, hint=state.describe())
+            error = self._api.refusal(command, what_is_missing(self._api, command, state, taken))
+            result = failed(row, key, error, self._api, hint=state.describe())
+            return with_cause_of_refusal(result, self._api, command, state, is_noted=False)
         if found.is_done and row.minor_units not in {None, found.moved.amount}:
-            moved = format_amount(found.moved.amount or 0, self._api.currency)
-            text = f"Vipps has done it under this row's key with another amount, {moved}; it would be refused"
-            raise IdempotencyMismatchError(text, status=0, payment=row.payment, idempotency_key=key)
+            text = "Vipps has this row's key with another amount"
+            error = IdempotencyMismatchError(text, status=0, payment=row.payment, idempotency_key=key)
+            return with_what_its_key_did(failed(row, key, error, self._api), self._api, command, None, state)
         if row.payment in planned and not found.is_done:
             planned[row.payment] = taken + (found.moved.amount or 0)
         found_done = RowOutcome.FOUND_DONE if self._is_keyless else RowOutcome.DONE_BEFORE
         return done(row, key, found.moved, outcome=found_done if found.is_done else RowOutcome.DONE)
 
-    async def _failed(self, row: BatchRow, key: str, error: VippsError) -> RowResult:
-        result = failed(row, key, error, self._api)
-        if self._planned is not None or not isinstance(error, ApiError) or isinstance(error, OrderNotFoundError):
+    async def _failed(self, command: PaymentCommand, result: RowResult, error: VippsError) -> RowResult:
+        row, key, is_preview = result.row, result.idempotency_key, self._planned is not None
+        if isinstance(error, IdempotencyMismatchError):
+            # Where Vipps has said so, what the journal has is this very row.
+            state, entry = None, None if error.status else await self._entry_of(row)
+            if entry is None or not is_preview:
+                with contextlib.suppress(VippsError):
+                    state = await self._state(row.payment)
+            return with_what_its_key_did(result, self._api, command, entry, state)
+        if is_preview or not isinstance(error, ApiError):
             return result
-        is_cancel = isinstance(error, CancelError)
-        if not is_cancel and outcome_of(error) is not RowOutcome.REFUSED:
-            return result
+        is_cancel, is_refused = isinstance(error, CancelError), result.outcome is RowOutcome.REFUSED
+        if isinstance(error, OrderNotFoundError) or not (is_cancel or is_refused):
+            return self._with_cause(result, command, None) if is_refused else result
         try:
             state = await self._state(row.payment)
         except VippsError:
             # Vipps refuses the second cancel of a payment: this may be the second one, after one that was cut off.
-            return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result
+            return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else self._with_cause(result, command, None)
         if is_cancel and state.is_released:
             return done(row, key, Moved(), outcome=RowOutcome.FOUND_DONE)
-        return evolve(result, hint=state.describe())
+        return self._with_cause(evolve(result, hint=state.describe()), command, state)
+
+    def _with_cause(self, result: RowResult, command: PaymentCommand, state: PaymentState | None) -> RowResult:
+        return with_cause_of_refusal(result, self._api, command, state, is_noted=True)
 
     async def _state(self, payment: str) -> PaymentState:
         return await self._api.read_state(self._client.runner, payment)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO
 
 from attrs import evolve, field, frozen
 
@@ -23,6 +21,7 @@ from vipps_async.batch.layout import (
     shown,
     without_own,
 )
+from vipps_async.batch.lines import LineReader, json_object
 from vipps_async.batch.tables import FileStyle, unguarded
 from vipps_async.core.batch import BatchOperation, check_reference
 from vipps_async.core.payment_api import Unit
@@ -31,11 +30,10 @@ from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["FileReader", "InvalidRow", "ValidRow"]
 
-#: The longest line, in bytes, many times longer than an honest row's; and the most lines of one row, whose text may
-#: be broken over some. Beyond them it is another kind of file, or a quote that was never closed.
-_LONGEST_LINE, _MOST_LINES = 65_536, 100
-#: How much of a number that is none, and of what is wrong with a row, is shown, in characters.
-_SHOWN, _LONGEST_REASON = 80, 1_000
+#: The most lines of one row, whose text may be broken over some. Beyond them a quote was never closed.
+_MOST_LINES = 100
+#: How much of what is wrong with a row is shown, in characters.
+_LONGEST_REASON = 1_000
 
 _ANOTHER_WORDS: dict[object, bool] = {
     "yes": True,
@@ -45,12 +43,6 @@ _ANOTHER_WORDS: dict[object, bool] = {
     "": False,
     True: True,
     False: False,
-}
-_OTHER_ENCODINGS = {
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
 }
 #: What may separate cells.
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -107,12 +99,9 @@ class FileReader:
             stream: the file from its beginning.
             layout: what is known of it.
         """
-        self._stream = stream
+        self._lines = LineReader(stream, layout)
         self._layout = layout
-        self._hash = hashlib.sha256()
-        self._line = 0
         self._row_began = 1
-        self._violation = ""
         self.unit: Unit | None = None
         self.style = FileStyle(encoding=layout.codec)
         self.ignored: tuple[str, ...] = ()
@@ -123,7 +112,7 @@ class FileReader:
     @property
     def digest(self) -> str:
         """The SHA-256 of all bytes read so far."""
-        return self._hash.hexdigest()
+        return self._lines.digest
 
     def rows(self) -> Iterator[ValidRow | InvalidRow]:
         """Go through the rows in their order; may be called once.
@@ -134,76 +123,40 @@ class FileReader:
             OSError: it cannot be read from the disk.
         """
         yield from self._rows()
+        if self._lines.has_mark:
+            self.style = evolve(self.style, encoding="utf-8-sig")
         if self._sums is not None:
             raise BatchFileError(self._sums.question(), advice=self._sums.advice)
         if len(self._decimal_signs) == 1:
             self.style = evolve(self.style, decimal_sign=self._decimal_signs.pop())
 
     def _rows(self) -> Iterator[ValidRow | InvalidRow]:
-        first = self._next_line()
+        first = self._lines.next()
         # Empty lines before the heading are none of the file.
         while first is not None and not first.strip("\r\n"):
-            first = self._next_line()
+            first = self._lines.next()
         if first is None:
             raise BatchFileError("the file is empty")
-        self._row_began = self._line
+        self._row_began = self._lines.number
         kind = self._layout.format
         if kind is None:
+            if first.lstrip().startswith("["):
+                raise BatchFileError(
+                    "this is a JSON array", advice="write JSON Lines: one object a line, without [ and ]"
+                )
             kind = FileFormat.JSONL if first.lstrip().startswith("{") else FileFormat.CSV
         return self._json_rows(first) if kind is FileFormat.JSONL else self._csv_rows(first)
-
-    # --- lines -----------------------------------------------------------------------------------------------------
-
-    def _next_line(self) -> str | None:
-        raw = self._stream.readline(_LONGEST_LINE + 1)
-        if not raw:
-            return None
-        self._hash.update(raw)
-        self._line += 1
-        if len(raw) > _LONGEST_LINE:
-            raise BatchFileError(f"longer than {_LONGEST_LINE} bytes: this is no batch file", line=self._line)
-        if self._line == 1:
-            for mark, name in _OTHER_ENCODINGS.items():
-                if raw.startswith(mark):
-                    raise BatchFileError(f"the file is written in {name}", line=1, advice="save it as UTF-8")
-            raw = self._without_mark(raw)
-        text = self._decoded(raw)
-        if "\0" in text:
-            self._violation = f"a NUL character in line {self._line}"
-        return text
-
-    def _without_mark(self, raw: bytes) -> bytes:
-        if not raw.startswith(codecs.BOM_UTF8):
-            return raw
-        if self._layout.codec != "utf-8":
-            text = f"the file begins with the mark of UTF-8, so it is not written in {self._layout.encoding_name}"
-            raise BatchFileError(text, line=1, advice="leave --encoding out")
-        self.style = evolve(self.style, encoding="utf-8-sig")
-        return raw.removeprefix(codecs.BOM_UTF8)
-
-    def _decoded(self, raw: bytes) -> str:
-        codec, name = self._layout.codec, self._layout.encoding_name
-        try:
-            text = raw.decode(codec)
-        except UnicodeDecodeError as error:
-            how = ": save the file as UTF-8, or say --encoding windows-1252" if codec == "utf-8" else ""
-            self._violation = f"not {name} (byte 0x{raw[error.start]:02x} in line {self._line}){how}"
-            return raw.decode(codec, errors="replace")
-        if codec != "utf-8" and not text.isascii() and _is_utf_8(raw):
-            # No text of people looks so by chance, and a customer would read "BlÃ¥bÃ¦r".
-            self._violation = f"line {self._line} is UTF-8 and not {name}: leave --encoding out"
-        return text
 
     # --- CSV -------------------------------------------------------------------------------------------------------
 
     def _csv_lines(self, first: str) -> Iterator[str]:
         line: str | None = first
         while line is not None:
-            if self._line - self._row_began >= _MOST_LINES:
+            if self._lines.number - self._row_began >= _MOST_LINES:
                 text = f"a row of more than {_MOST_LINES} lines: a quote is opened there and not closed"
                 raise BatchFileError(text, line=self._row_began)
             yield line
-            line = self._next_line()
+            line = self._lines.next()
 
     def _csv_rows(self, first: str) -> Iterator[ValidRow | InvalidRow]:
         first, separator = self._begin_csv(first)
@@ -219,28 +172,28 @@ class FileReader:
             else:
                 number += 1
                 yield self._csv_row(number, names, cells)
-            self._row_began = self._line + 1
-            self._violation = ""
+            self._row_began = self._lines.number + 1
+            self._lines.violation = ""
         if names is None:
             raise BatchFileError("the file is empty")
 
     def _begin_csv(self, first: str) -> tuple[str, str]:
         """Return the line of the heading, and what separates its cells."""
-        if self._violation:
-            raise BatchFileError(self._violation, line=self._line)
+        if self._lines.violation:
+            raise BatchFileError(self._lines.violation, line=self._lines.number)
         found = _SEP_LINE.fullmatch(first)
         if found is None:
-            separator = _separator(first, self._line, self._layout)
+            separator = _separator(first, self._lines.number, self._layout)
         else:
-            separator, heading = found[1], self._next_line()
+            separator, heading = found[1], self._lines.next()
             if separator not in _SEPARATORS:
                 known = ", ".join(_SEPARATORS.values())
                 raise BatchFileError(f"cells separated by {separator!r}: there are {known}", line=self._row_began)
             if heading is None:
                 raise BatchFileError("the file is empty")
-            if self._violation:
-                raise BatchFileError(self._violation, line=self._line)
-            first, self._row_began = heading, self._line
+            if self._lines.violation:
+                raise BatchFileError(self._lines.violation, line=self._lines.number)
+            first, self._row_began = heading, self._lines.number
         # A spreadsheet that separates by something else keeps the comma for its decimals.
         sign = "." if separator == "," else ","
         self.style = evolve(self.style, separator=separator, decimal_sign=sign, names_separator=found is not None)
@@ -270,7 +223,7 @@ class FileReader:
     def _csv_row(self, number: int, names: list[str | None], cells: list[str]) -> ValidRow | InvalidRow:
         cells = [unguarded(cell, self.style.separator) for cell in cells]
         record = {name: cell for name, cell in zip(names, cells, strict=False) if name is not None}
-        violation = self._violation
+        violation = self._lines.violation
         is_torn = bool(violation) or len(cells) != len(names)
         if not violation and len(cells) != len(names):
             violation = f"{len(cells)} cells where the heading has {len(names)}"
@@ -285,8 +238,9 @@ class FileReader:
     def _csv_amount(self, cell: object, unit: Unit) -> int | NotGiven:
         text = str(cell)
         amount = read_amount(text, unit, self._layout.api, decimal_comma=self.style.separator != ",")
-        if unit.decimals and (sign := re.search("[.,](?=[0-9])", text)) is not None:
-            self._decimal_signs.add(sign[0])
+        # The last one: another one before it stands before thousands.
+        if unit.decimals and (signs := re.findall("[.,](?=[0-9])", text)):
+            self._decimal_signs.add(signs[-1])
         return amount
 
     # --- JSON Lines ------------------------------------------------------------------------------------------------
@@ -296,13 +250,13 @@ class FileReader:
         number = 0
         line: str | None = first
         while line is not None:
-            self._row_began = self._line
+            self._row_began = self._lines.number
             if line.strip():
                 number += 1
-                given, violation = _json_object(line)
+                given, violation = json_object(line)
                 names = self._layout.names_of(given)
                 record = {name: value for name, value in zip(names, given.values(), strict=True) if name is not None}
-                violation = self._violation or violation
+                violation = self._lines.violation or violation
                 if not violation and fields is None:
                     violation = self._layout.violation_of(list(given)) or ""
                     if not violation:
@@ -311,10 +265,10 @@ class FileReader:
                 elif not violation and fields is not None:
                     violation = self._violation_of_fields(fields, record, given)
                 # Where it cannot be read the line stands for itself.
-                whole = line.strip() if self._violation or not given else ""
+                whole = line.strip() if self._lines.violation or not given else ""
                 yield self._row(number, record, violation, self._json_amount, whole)
-            self._violation = ""
-            line = self._next_line()
+            self._lines.violation = ""
+            line = self._lines.next()
 
     def _violation_of_fields(
         self, fields: frozenset[str], record: Mapping[str, object], given: Mapping[str, object]
@@ -424,38 +378,3 @@ def _cells(line: str, separator: str) -> list[str]:
         return next(csv.reader([line], delimiter=separator))
     except csv.Error:
         return []
-
-
-def _is_utf_8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-class _StrictnessError(ValueError):
-    """JSON that is read by others and refused here."""
-
-
-def _refuse_number(text: str) -> NoReturn:
-    raise _StrictnessError(f"{text[:_SHOWN]} is no whole number: floats are refused")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _StrictnessError("a field stands there twice")
-    return found
-
-
-def _json_object(line: str) -> tuple[dict[str, object], str]:
-    try:
-        value = json.loads(line, parse_float=_refuse_number, parse_constant=_refuse_number, object_pairs_hook=_unique)
-    except json.JSONDecodeError as error:
-        return {}, f"not JSON: {error.msg} (column {error.colno})"
-    except RecursionError:
-        return {}, "not JSON: nested too deeply"
-    except ValueError as error:
-        return {}, str(error)
-    return (value, "") if isinstance(value, dict) else ({}, "not a JSON object")

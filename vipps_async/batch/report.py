@@ -14,7 +14,7 @@ from attrs import frozen
 from vipps_async.batch.amounts import ALL
 from vipps_async.batch.layout import ANOTHER, reference_heading
 from vipps_async.batch.reading import InvalidRow, ValidRow
-from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.results import RefusalCause, RowOutcome, RowResult
 from vipps_async.batch.tables import Amount, Cell, FileStyle, ReportFormat, write_table
 from vipps_async.core.batch import BatchOperation, BatchRow, Origin
 from vipps_async.core.payment_api import PaymentApi, Unit
@@ -66,7 +66,7 @@ REFUSALS: LiteralString = (
 )
 REPORT: LiteralString = (
     "SELECT number, line, payment, amount, text, reference, another, violation, cells, outcome, moved, time, key, "
-    "reason "
+    "reason, cause "
     "FROM {rows}"
 )
 
@@ -99,6 +99,8 @@ class ReportRow:
     idempotency_key: str | None
     #: What happened, if that is not plain from its outcome.
     reason: str
+    #: Why it is refused, where that changes what is to be done.
+    cause: RefusalCause | None = None
 
     @property
     def asked(self) -> tuple[object, ...]:
@@ -145,7 +147,7 @@ def batch_row(digest: str, values: Sequence[Any]) -> BatchRow:
 
 
 def result_values(result: RowResult) -> tuple[object, ...]:
-    """Write what became of a row: its number, outcome, what moved, time, key, code, reason."""
+    """Write what became of a row: its number, outcome, what moved, time, key, code, reason, cause of a refusal."""
     assert result.row.origin is not None  # noqa: S101 - `batch_row` has given it one
     return (
         result.row.origin.number,
@@ -155,12 +157,14 @@ def result_values(result: RowResult) -> tuple[object, ...]:
         result.idempotency_key,
         result.code or None,
         result.what_happened or None,
+        None if result.cause is None else result.cause.value,
     )
 
 
 def report_row(values: Sequence[Any]) -> ReportRow:
     """Read a row with what became of it; the order is that of `REPORT`."""
-    _, line, payment, amount, text, reference, another, violation, cells, outcome, moved, time, key, reason = values
+    _, line, payment, amount, text, reference, another, violation, cells, *ended = values
+    outcome, moved, time, key, reason, cause = ended
     return ReportRow(
         line=line,
         payment=payment,
@@ -176,6 +180,7 @@ def report_row(values: Sequence[Any]) -> ReportRow:
         time=datetime.fromisoformat(time) if isinstance(time, str) else time,
         idempotency_key=key,
         reason=reason or "",
+        cause=None if cause is None else RefusalCause(cause),
     )
 
 
@@ -243,9 +248,14 @@ _MOVED: Final = {
     RowOutcome.REFUSED: "no",
     RowOutcome.NOT_DONE: "no",
     RowOutcome.UNKNOWN: "perhaps",
-    RowOutcome.HELD: "not by this run",
-    RowOutcome.NOT_BEGUN: "not by this run",
-    None: "not by this run",
+    RowOutcome.HELD: "not by this row",
+    RowOutcome.NOT_BEGUN: "not by this row",
+    None: "not by this row",
+}
+#: The same of a row that is refused, where that is not all that is known.
+_MOVED_UNDER_KEY: Final = {
+    RefusalCause.KEY_DONE: "not by this row; under its key before",
+    RefusalCause.KEY_OPEN: "not by this row; perhaps under its key",
 }
 _AGAIN: Final = "run the same file again: what is done is not done twice"
 _COMPARE: Final = "compare what was asked with what moved; capture or refund the difference by hand"
@@ -258,10 +268,34 @@ _TO_DO: Final = {
     RowOutcome.REFUSED: "look the payment up in the Vipps portal; correct the row, or leave it out",
     RowOutcome.NOT_DONE: _AGAIN,
     RowOutcome.UNKNOWN: "run the same file again: it finds out, and moves nothing twice; do nothing by hand meanwhile",
-    RowOutcome.HELD: "leave it if it is the one that was done before; if another one is meant: --another PAYMENT",
     RowOutcome.NOT_BEGUN: _AGAIN,
     None: _AGAIN,
 }
+
+
+def _held_to_do(payment: str) -> str:
+    return (
+        "leave it if it is the one that was done before; if it corrects the amount of that one, move the difference by "
+        "hand; if another one is meant: write yes in its column another, or say "
+        f"--another {payment} for all rows of this payment"
+    )
+
+
+def _refused_to_do(cause: RefusalCause, reference: str, *, is_named: bool) -> str:
+    """Say what to do with a refused row; `reference` is the heading of a row's own name, `is_named`: it has one."""
+    changed = f"its key stays with its {reference}, so a corrected row needs another {reference}"
+    if not is_named:
+        changed = f"its key stays with this file, so a corrected row needs a {reference}"
+    return {
+        RefusalCause.KEY_DONE: f"leave the row out if what moved before is right; to move more, first see that it is "
+        f"wanted: {changed}, and moves its amount on top",
+        RefusalCause.KEY_OPEN: "run the same file again: it first finds out what moved under the key; do nothing by "
+        "hand meanwhile",
+        RefusalCause.KEY_REFUSED: "look the payment up in the Vipps portal; leave the row out, or correct it: "
+        f"{changed}",
+        RefusalCause.PART_CAPTURED: "what is captured can only be refunded; to release the rest, run it again with "
+        "--release-remaining",
+    }[cause]
 
 
 def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, preview: bool = False) -> str:
@@ -320,6 +354,14 @@ def write_report(
     write_table(path, list(compress(everything, kept)), records, kind, style)
 
 
+def _to_do(row: ReportRow, api: PaymentApi, *, preview: bool) -> str:
+    if row.outcome is RowOutcome.REFUSED and row.cause is not None:
+        return _refused_to_do(row.cause, reference_heading(api), is_named=row.reference is not None)
+    if row.outcome is RowOutcome.HELD:
+        return "" if preview else _held_to_do(row.payment)
+    return "" if preview and row.outcome is not RowOutcome.REFUSED else _TO_DO[row.outcome]
+
+
 def _cells(
     row: ReportRow, api: PaymentApi, operation: BatchOperation, unit: Unit, zone: TimeZone, *, preview: bool
 ) -> list[Cell]:
@@ -332,20 +374,22 @@ def _cells(
         asked = [cells.get(name) for name in ("payment", "amount", "text", "reference")]
         another = cells.get("another", "")
     payment, amount, text, reference = asked
-    ended: list[Cell] = ["invalid", None, None, None, "not by this run", row.violation, "correct the row"]
+    ended: list[Cell] = ["invalid", None, None, None, "not by this row", row.violation, "correct the row"]
     if row.violation is None:
         # What a dry run says of a row that took effect before is no plan.
         took_effect = row.outcome is RowOutcome.FOUND_DONE or (row.outcome is not None and row.outcome.is_earlier)
         is_plan = preview and not took_effect
         is_told = row.moved is not None and (is_plan or not preview)
+        moved = "no: a dry run" if is_plan else _MOVED[row.outcome]
         ended = [
             outcome_word(row.outcome, operation, preview=preview),
             Amount(row.moved, unit) if row.moved is not None and is_told else None,
             None if row.time is None else zone.local(row.time),
-            row.idempotency_key,
-            "no: a dry run" if is_plan else _MOVED[row.outcome],
-            row.reason,
-            "" if preview and row.outcome is not RowOutcome.REFUSED else _TO_DO[row.outcome],
+            # No history shows one of a cancel, and not every API takes one.
+            row.idempotency_key if operation.has_amount else None,
+            moved if row.cause is None else _MOVED_UNDER_KEY.get(row.cause, moved),
+            zone.in_text(row.reason),
+            _to_do(row, api, preview=preview),
         ]
     return [
         row.line,

@@ -9,6 +9,7 @@ from datetime import datetime
 from attrs import field, frozen
 
 from vipps_async.core.batch import BatchRow
+from vipps_async.core.converter import UnreadableAnswer, decode
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.payment_api import Moved, PaymentApi
 from vipps_async.errors import (
@@ -37,8 +38,19 @@ from vipps_async.errors import (
     UserError,
     VippsError,
 )
+from vipps_async.journals.protocol import Entry
 
-__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of", "without_class_names"]
+__all__ = [
+    "RefusalCause",
+    "RowOutcome",
+    "RowResult",
+    "done",
+    "failed",
+    "is_outage",
+    "moved_by",
+    "outcome_of",
+    "without_class_names",
+]
 
 #: Refusals that are not about the row: the same row may go through when the reason is gone.
 _NOT_ABOUT_THE_ROW = (
@@ -104,7 +116,9 @@ class RowOutcome(enum.Enum):
     OTHERWISE_BEFORE = "otherwise before"
     """The same, but it was so before this run: the journal has it. Nothing was done now."""
     REFUSED = "refused"
-    """Vipps, or a rule of its API that was checked here, refused it; no money moved."""
+    """Vipps, or a rule of its API that was checked here, refused it: nothing moved by this row. Under its key something
+    may have moved before, with other content: see `RefusalCause`.
+    """
     NOT_DONE = "not done"
     """No money moved, for a reason that can pass: not sent, throttled, keys not accepted. Run the batch again."""
     UNKNOWN = "unknown"
@@ -125,6 +139,19 @@ class RowOutcome(enum.Enum):
         return self in {RowOutcome.DONE_BEFORE, RowOutcome.OTHERWISE_BEFORE}
 
 
+class RefusalCause(enum.Enum):
+    """Why a row is refused, where that says whether money moved under its key, or what to do."""
+
+    KEY_DONE = "key done"
+    """The row's key stands for an operation with other content, and that one is done: its money moved before."""
+    KEY_OPEN = "key open"
+    """The row's key stands for an operation with other content, and whether that one moved money is not known."""
+    KEY_REFUSED = "key refused"
+    """The row's reference, and so its key, stays with what was refused: other content needs another reference."""
+    PART_CAPTURED = "part captured"
+    """A part of the payment is captured, so only a cancel with `release_remaining` releases the rest."""
+
+
 @frozen(kw_only=True)
 class RowResult:
     """What became of one row."""
@@ -143,6 +170,8 @@ class RowResult:
     """Why it did not take effect, or may not have."""
     hint: str = ""
     """What Vipps has on the payment, where that explains a refusal; or what a row that is held meets."""
+    cause: RefusalCause | None = None
+    """Why it is refused, where that changes what is to be done; None: the error says all."""
     result: object = field(default=None, repr=False)
     """The API's result, such as a `CaptureResult`, where there is one."""
 
@@ -166,6 +195,16 @@ class RowResult:
         if isinstance(error, ApiError) and error.errors and (error.errors[0].group or error.errors[0].code):
             return f"{error.errors[0].group} {error.errors[0].code}".strip()
         return next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
+
+
+def moved_by(api: PaymentApi, entry: Entry) -> int | None:
+    """Return how much an entry moved that is done, in minor units; None: its answer on record does not tell."""
+    if entry.settlement is None:
+        return None
+    try:
+        return api.moved(decode(entry.settlement.answer, api.rebuild(entry.intent).operation.result)).amount
+    except (UnreadableAnswer, JournalError):
+        return None
 
 
 def done(

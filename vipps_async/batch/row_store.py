@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, Self
 
@@ -14,13 +14,15 @@ from vipps_async.batch import report as stored
 from vipps_async.batch.layout import Layout, reference_heading
 from vipps_async.batch.reading import FileReader
 from vipps_async.batch.report import HeldRow, ReportRow, Totals
-from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.results import RefusalCause, RowOutcome, RowResult
 from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
 
-__all__ = ["RequestedTotals", "RowStore"]
+__all__ = ["OpenKey", "RequestedTotals", "RowStore"]
 
+#: What names an operation of the sales unit: API, operation, payment and key.
+OpenKey = tuple[str, str, str, str]
 #: Rows in one statement and one page.
 _PAGE = 500
 
@@ -29,9 +31,18 @@ CREATE TABLE rows (
     number INTEGER PRIMARY KEY, line INTEGER NOT NULL, payment TEXT NOT NULL, amount INTEGER, text TEXT NOT NULL,
     reference TEXT, another INTEGER NOT NULL, violation TEXT, cells TEXT,
     outcome TEXT, moved INTEGER, time TEXT, key TEXT,
-    code TEXT, reason TEXT
+    code TEXT, reason TEXT, cause TEXT
 )
 """
+#: What the journal had open when the run began, oldest first.
+_OPENED = """
+CREATE TABLE opened (
+    number INTEGER PRIMARY KEY, api TEXT NOT NULL, operation TEXT NOT NULL, payment TEXT NOT NULL, key TEXT NOT NULL,
+    UNIQUE (key, api, operation, payment)
+)
+"""
+#: The row that an operation belongs to, over the file's API and with its operation.
+_ITS_ROW = "rows WHERE rows.key = opened.key AND rows.payment = opened.payment AND api = ?1 AND operation = ?2"
 #: All rows: there is one file.
 _ROWS = "rows WHERE TRUE"
 #: All rows with one reference, but for the first of them.
@@ -84,6 +95,7 @@ class RowStore:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.execute(_SCHEMA)
+        self._database.execute(_OPENED)
         #: The SHA-256 of the file, once it is loaded.
         self.digest: str = ""
         #: What its amounts are counted in; None: it has none.
@@ -173,6 +185,15 @@ class RowStore:
         """Go through the rows that are neither held nor ended, each with whether it is released."""
         return self._batch_rows("outcome IS NULL")
 
+    def unnamed_rows(self, payments: Collection[str]) -> dict[str, list[int]]:
+        """Return which rows of these payments have no reference, by payment."""
+        marks = ", ".join("?" * len(payments))
+        statement = f"SELECT payment, number FROM rows WHERE reference IS NULL AND payment IN ({marks})"  # noqa: S608 - marks only
+        found: dict[str, list[int]] = {}
+        for payment, number in self._all(statement, tuple(payments)):
+            found.setdefault(payment, []).append(number)
+        return found
+
     def hold(self, rows: Iterable[tuple[BatchRow, str]]) -> None:
         """Note that rows are not to be sent, and what each of them meets."""
         self._hold([(reason, row.origin.number) for row, reason in rows if row.origin is not None])
@@ -184,13 +205,38 @@ class RowStore:
         """Return the first rows that are held."""
         return stored.held_rows(self._all(stored.HELD_ROWS.replace("{rows}", _ROWS)))[0]
 
+    # --- what was open before ---------------------------------------------------------------------------------------
+
+    def note_open(self, operations: Iterable[OpenKey]) -> None:
+        """Note operations that the journal has open as the run begins."""
+        statement = "INSERT OR IGNORE INTO opened (api, operation, payment, key) VALUES (?, ?, ?, ?)"
+        self._many(statement, list(operations))
+
+    def was_open(self, operation: OpenKey) -> bool:
+        """Whether the journal had an operation open when the run began."""
+        statement = "SELECT 1 FROM opened WHERE api = ? AND operation = ? AND payment = ? AND key = ?"
+        return bool(self._all(statement, operation))
+
+    def open_of_file(self, api: str, operation: str) -> int:
+        """Count what was open of the rows of the file that have been looked at."""
+        statement = f"SELECT count(*) FROM opened WHERE EXISTS (SELECT 1 FROM {_ITS_ROW})"  # noqa: S608 - constants only
+        return int(self._all(statement, (api, operation))[0][0])
+
+    def open_beside(self, api: str, operation: str) -> list[OpenKey]:
+        """Return what was open and is counted with no row of this run, which went over this API with this operation."""
+        counted = f"SELECT 1 FROM {_ITS_ROW} AND rows.outcome IN ('done', 'otherwise')"  # noqa: S608 - as above
+        opened = "SELECT api, operation, payment, key FROM opened"
+        return self._all(f"{opened} WHERE NOT EXISTS ({counted}) ORDER BY number", (api, operation))
+
+    # --- results ----------------------------------------------------------------------------------------------------
+
     def save(self, results: Iterable[RowResult]) -> None:
         """Note what became of rows that `rows` gave."""
         # What this very run could not finish at once, and found finished later, was done in this run.
         statement = (
             "UPDATE rows SET outcome = CASE WHEN outcome IS NOT NULL AND ?2 = 'done before' THEN 'done' "
             "WHEN outcome IS NOT NULL AND ?2 = 'otherwise before' THEN 'otherwise' ELSE ?2 END, "
-            "moved = ?3, time = ?4, key = ?5, code = ?6, reason = ?7 WHERE number = ?1"
+            "moved = ?3, time = ?4, key = ?5, code = ?6, reason = ?7, cause = ?8 WHERE number = ?1"
         )
         values = (stored.result_values(result) for result in results)
         self._many(
@@ -224,6 +270,10 @@ class RowStore:
             (line, payment, reference, RowOutcome(outcome), reason)
             for line, payment, reference, outcome, reason in found
         ]
+
+    def count_refused(self, cause: RefusalCause) -> int:
+        """Count the rows that are refused for this cause."""
+        return int(self._all("SELECT count(*) FROM rows WHERE cause = ?", (cause.value,))[0][0])
 
     def requested_totals(self) -> RequestedTotals:
         """Add up what the good rows ask for."""

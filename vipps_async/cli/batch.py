@@ -11,12 +11,13 @@ from pathlib import Path
 
 from attrs import asdict, define, field
 
-from vipps_async.batch.job import BatchJob, JobOptions, settle_open
+from vipps_async.batch.job import BatchJob, JobOptions
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.report import Totals, write_report
-from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.results import RefusalCause, RowOutcome
 from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.settled_first import SettledBeside, note_open, settle_open, settled_beside
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_file import (
@@ -46,11 +47,18 @@ from vipps_async.cli.batch_output import (
     summary,
     summary_json,
 )
+from vipps_async.cli.batch_settled import (
+    beside_text,
+    say_what_is_settled,
+    settled_facts,
+    would_settle_facts,
+    would_settle_text,
+)
 from vipps_async.cli.commands import Command, Group, Options
 from vipps_async.cli.confirmation import nobody_to_ask
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
-from vipps_async.cli.journal_open import agree_to_settle, find_open
-from vipps_async.cli.journal_text import recovery_facts, recovery_text
+from vipps_async.cli.journal_open import OpenOperations, agree_to_settle, find_open
+from vipps_async.cli.journal_text import recovery_text
 from vipps_async.cli.options import check_allowed_host
 from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, say_error, unprinted
 from vipps_async.config import Settings
@@ -128,11 +136,17 @@ class _Command:
     layout: Layout = field(init=False)
     #: Whether anything may have been sent that moves money.
     has_begun: bool = field(default=False, init=False)
+    #: Whether something was open before the first row, and was to be settled.
+    has_settled: bool = field(default=False, init=False)
     #: Set at Ctrl-C; whether a second one has ended it in the middle.
     stop: asyncio.Event = field(factory=asyncio.Event, init=False)
     cut_short: bool = field(default=False, init=False)
     #: What was settled before the first row; None: nothing was open.
     recovered: RecoveryReport | None = field(default=None, init=False)
+    #: What is done by now of what was open then, and is no row of the file; None: nothing was open.
+    beside: SettledBeside | None = field(default=None, init=False)
+    #: What a run would settle first; None: it is no dry run, or there is no journal.
+    would_settle: OpenOperations | None = field(default=None, init=False)
     #: None until it is told how it ended.
     status: int | None = field(default=None, init=False)
 
@@ -164,6 +178,9 @@ class _Command:
             # None is made for a look.
             journal = await self._opened(path, stack) if await asyncio.to_thread(path.is_file) else None
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
+            if journal is not None:
+                self.would_settle = await find_open(journal, session.merchant_serial_number)
+                await note_open(self.store, journal, session.merchant_serial_number)
             return await self._carry_out(session, report)
 
     async def _with_journal(self, path: Path, settings: Settings, report: ReportFile | None) -> int:
@@ -197,7 +214,8 @@ class _Command:
         if (status := await agree_to_settle(found, settings, yes=self.options.yes)) is not None:
             return status
         if found.count:
-            self.has_begun = True
+            self.has_begun = self.has_settled = True
+            await note_open(self.store, journal, settings.merchant_serial_number)
             with self._until_stopped():
                 self.recovered = await settle_open(session, self.stop)
             if self.recovered is not None:
@@ -264,9 +282,16 @@ class _Command:
             with self._until_stopped():
                 async with shown(job.progress, api, operation, quiet=options.json, preview=options.dry_run):
                     await job.run()
+            failure = job.gave_up
         except VippsError as error:
             # Vipps does not answer, or the journal fails: what was done until then is told like everything else.
             failure = str(error)
+        if self.has_settled and session.journal is not None:
+            try:
+                unit = session.merchant_serial_number
+                self.beside = await settled_beside(self.store, session.journal, api, operation, unit)
+            except VippsError as error:
+                failure = failure or str(error)
         return await self._finish(await asyncio.to_thread(self.store.totals), report, failure)
 
     async def _finish(self, totals: Totals, report: ReportFile | None, failure: str = "") -> int:
@@ -279,6 +304,9 @@ class _Command:
         if report is None and not (options.dry_run and totals.rows <= MOST_ROWS):
             rows = await asyncio.to_thread(self.store.unsuccessful_rows, MOST_NAMED)
             say_what_is_not_done(rows, totals, options.operation, preview=options.dry_run)
+        if count := await asyncio.to_thread(self.store.count_refused, RefusalCause.PART_CAPTURED):
+            what = "payment is" if count == 1 else "payments are"
+            say(f"{count:,} {what} captured in part: to release the rest, run it again with --release-remaining")
         is_printed = self._tell_how_it_ended(totals, failure, before=shown_rows)
         if not await self._report(report):
             say("To write it, run the same command again: what is done is not done twice.")
@@ -299,12 +327,12 @@ class _Command:
         options = self.options
         if options.json:
             asked = {"asked": asdict(self.store.requested_totals())} if options.dry_run else {}
-            settled = {"settled_first": None if self.recovered is None else recovery_facts(self.recovered)}
-            text = json_line(summary_json(totals, self.layout.api, options.operation) | asked | settled)
+            text = json_line(summary_json(totals, self.layout.api, options.operation) | asked | self._settled_facts())
         elif not totals.rows:
             text = f"{options.file} has 0 rows: nothing to do."
         else:
             text = before + summary(totals, self.layout.api, options.operation, preview=options.dry_run)
+            text = "\n".join(filter(None, (text, self._settled_text())))
         is_printed = True
         if options.report == STDOUT:
             say(text)
@@ -317,6 +345,22 @@ class _Command:
         if self.stop.is_set() or failure or not all(outcome.is_final for outcome in totals.outcomes):
             say("To go on, run the same command again: what is done is not done twice.")
         return is_printed
+
+    def _settled_facts(self) -> dict[str, object]:
+        if self.would_settle is None:
+            return {"settled_first": settled_facts(self.recovered, self.beside)}
+        return {"would_settle_first": would_settle_facts(self.would_settle, self._open_of_file())}
+
+    def _settled_text(self) -> str:
+        if self.would_settle is not None:
+            return would_settle_text(self.would_settle, self._open_of_file())
+        if self.beside is None:
+            return ""
+        say_what_is_settled(self.beside)
+        return beside_text(self.beside)
+
+    def _open_of_file(self) -> int:
+        return self.store.open_of_file(self.layout.api.name, self.options.operation.value)
 
     async def _report(self, report: ReportFile | None) -> bool:
         options = self.options

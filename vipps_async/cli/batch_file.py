@@ -20,6 +20,7 @@ from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
+from vipps_async.cli.batch_output import counted
 from vipps_async.cli.commands import Command, Options
 from vipps_async.cli.confirmation import add_yes, ask
 from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, number_from, one_of
@@ -261,7 +262,7 @@ def _say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None
     if totals.bad > _MOST_SHOWN:
         more = f"... and {totals.bad - _MOST_SHOWN:,} more"
         say(f"{more}; --report lists them all." if not reported else more)
-    say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.")
+    say(f"{totals.bad:,} of {counted(totals.rows, 'row')} {'is' if totals.bad == 1 else 'are'} invalid.")
 
 
 async def agree(
@@ -285,9 +286,7 @@ async def agree(
 def asked_text(store: RowStore, layout: Layout) -> str:
     """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
     asked, operation = store.requested_totals(), layout.operation
-    what = (
-        f"{operation.value.capitalize()} {asked.rows:,} payment{'' if asked.rows == 1 else 's'} over {layout.api.name}"
-    )
+    what = f"{operation.value.capitalize()} {counted(asked.rows, 'payment')} over {layout.api.name}"
     if operation is BatchOperation.CANCEL:
         return what
     parts = [f"{format_amount(asked.amount, layout.api.currency)} in all"] if asked.rows > asked.takes_all else []

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from vipps_async.batch.job import Progress
+from vipps_async.batch.job import Progress, Wait
 from vipps_async.batch.layout import BatchFileError
 from vipps_async.batch.report import ReportRow, Totals, outcome_word
 from vipps_async.batch.results import RowOutcome
@@ -36,6 +36,7 @@ __all__ = [
     "STDOUT",
     "ReportFile",
     "add_report",
+    "counted",
     "progress_line",
     "report_file",
     "rows_text",
@@ -133,7 +134,13 @@ def progress_line(progress: Progress, api: PaymentApi, operation: BatchOperation
         for outcome, count in progress.outcomes.items()
         if outcome not in {RowOutcome.DONE, RowOutcome.NOT_BEGUN} and count
     ]
-    return ", ".join(part for part in parts if part)
+    text = ", ".join(part for part in parts if part)
+    return text if progress.wait is None else f"{text}; {_waits(progress.wait)}"
+
+
+def _waits(wait: Wait) -> str:
+    seconds = max(0.0, wait.until - time.monotonic())
+    return f"waits for {seconds:,.0f} s: {wait.reason}; {wait.left:,} left"
 
 
 def _left(progress: Progress) -> str:
@@ -190,6 +197,11 @@ def say_what_is_not_done(
     count = sum(totals.outcomes.get(outcome, 0) for outcome in _NOT_DONE)
     if count > len(rows):
         say(f"... and {count - len(rows):,} more: --report lists them all.")
+
+
+def counted(count: int, noun: str) -> str:
+    """Write how many there are of something, such as ``"1 row"`` or ``"1,000 rows"``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def summary(totals: Totals, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> str:

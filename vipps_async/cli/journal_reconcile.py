@@ -42,12 +42,15 @@ _NAMES = {
     Comparison.AGREES: ("agree", "agree"),
     Comparison.OTHERWISE: ("carried out otherwise than asked", "otherwise"),
     Comparison.DIFFERS: ("differ", "differ"),
+    Comparison.REPEATED: ("cancelled before: not counted again", "cancelled_before"),
     Comparison.ONLY_IN_JOURNAL: ("only in the journal", "only_in_journal"),
     Comparison.ONLY_AT_VIPPS: ("only at Vipps", "only_at_vipps"),
     Comparison.ONLY_AT_VIPPS_OTHER_DAY: ("only at Vipps, of another day: not added up", "only_at_vipps_other_day"),
     Comparison.OPEN: ("open, and tried that day", "open_that_day"),
     Comparison.INCONCLUSIVE: ("inconclusive", "inconclusive"),
 }
+#: What nothing is to be done about.
+_AS_IT_SHOULD_BE = {Comparison.AGREES, Comparison.REPEATED}
 _ALWAYS_SHOWN = {Comparison.AGREES, Comparison.DIFFERS, Comparison.ONLY_AT_VIPPS, Comparison.INCONCLUSIVE}
 _UNSEEN = (
     "Not seen: payments that this journal did nothing with on that day. Neither API lists payments by day; Vipps' "
@@ -180,13 +183,13 @@ async def _tell(
 
 def _status(found: DayEntries, sums: DaySums) -> int:
     kinds = {kind for kind, count in sums.counts.items() if count}
-    if kinds - {Comparison.AGREES, Comparison.OPEN, Comparison.INCONCLUSIVE}:
+    if kinds - _AS_IT_SHOULD_BE - {Comparison.OPEN, Comparison.INCONCLUSIVE}:
         return _DIFFERS
-    return UNKNOWN if kinds - {Comparison.AGREES} or found.damaged else _AGREES
+    return UNKNOWN if kinds - _AS_IT_SHOULD_BE or found.damaged else _AGREES
 
 
 def _text(day: Day, found: DayEntries, compared: Sequence[ComparedOperation], sums: DaySums) -> str:
-    others = [each for each in compared if each.comparison is not Comparison.AGREES]
+    others = [each for each in compared if each.comparison not in _AS_IT_SHOULD_BE]
     lines = [_line(each, day) for each in others[:_MOST_SHOWN]]
     if len(others) > _MOST_SHOWN:
         lines.append(f"... and {len(others) - _MOST_SHOWN:,} more; --report lists them all.")
@@ -195,11 +198,14 @@ def _text(day: Day, found: DayEntries, compared: Sequence[ComparedOperation], su
             lines.append(f"{sums.counts[comparison]:>9,} {name}")
     lines += _table(sums)
     if found.of_other_units:
-        lines.append(f"{found.of_other_units:,} of other sales units are done that day: not looked at.")
+        what = "is" if found.of_other_units == 1 else "are"
+        lines.append(f"{found.of_other_units:,} of other sales units {what} done that day: not looked at.")
     if found.open:
-        lines.append(f"{found.open:,} operations are open, so not known as done: vipps-async journal recover")
+        what = "operation is" if found.open == 1 else "operations are"
+        lines.append(f"{found.open:,} {what} open, so not known as done: vipps-async journal recover")
     if found.damaged:
-        lines.append(f"{found.damaged:,} entries of the journal cannot be read: vipps-async journal check")
+        what = "entry" if found.damaged == 1 else "entries"
+        lines.append(f"{found.damaged:,} {what} of the journal cannot be read: vipps-async journal check")
     lines.append(_UNSEEN)
     return "\n".join(lines)
 
@@ -215,7 +221,7 @@ def _line(each: ComparedOperation, day: Day) -> str:
     moment = each.time if each.settled_at is None else each.settled_at
     if moment is not None:
         about.append(f"done {day.zone.local(moment):%Y-%m-%d %H:%M:%S} {day.zone.name}")
-    return f"{each.comparison.value}: {', '.join(about)}: {plain(each.reason)}"
+    return f"{each.comparison.value}: {', '.join(about)}: {plain(day.zone.in_text(each.reason))}"
 
 
 def _table(sums: DaySums) -> list[str]:

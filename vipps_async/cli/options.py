@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -106,9 +105,6 @@ def one_of(kind: Callable[[str], object], words: Sequence[str]) -> Reader:
 #: Reads a whole number from 1 on.
 positive: Reader = number_from(int, 1, sys.maxsize, "no positive number")
 
-#: `1.499,00` and `1 499,00`: groups of three digits, and behind the comma the two decimals that only money has.
-_GROUPED = re.compile(r"([1-9][0-9]{0,2}(?:([. \u00a0])[0-9]{3})(?:\2[0-9]{3})*),([0-9]{2})")
-
 
 def amount_of(api: PaymentApi) -> Reader:
     """Return what reads an amount as people write it, such as kroner, and returns minor units.
@@ -118,12 +114,8 @@ def amount_of(api: PaymentApi) -> Reader:
     unit = api.main_unit
 
     def read(text: str) -> int:
-        if unit.decimals and (grouped := _GROUPED.fullmatch(text)):
-            plain_text = f"{re.sub('[^0-9]', '', grouped[1])}.{grouped[3]}"
-        else:
-            plain_text = text
         try:
-            amount = read_amount(plain_text, unit, api, decimal_comma=True)
+            amount = read_amount(text, unit, api, decimal_comma=True)
         except InvalidInputError:
             amount = None
         if amount is None or isinstance(amount, NotGiven):

@@ -11,6 +11,7 @@ import attrs
 import click
 
 from vipps_async.apis import DEFAULT_API, name_with_currency, payment_api, session_api
+from vipps_async.batch.refusals import is_only_part_captured
 from vipps_async.cli.commands import Command, Group, Options, Run, UsageError
 from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
@@ -249,20 +250,19 @@ def _operation(api: PaymentApi, operation: BatchOperation) -> Command:
     return made
 
 
-async def _say_if_nothing_is_left(client: BatchClient, command: PaymentCommand, error: ApiError) -> None:
-    """Say of a refusal of all that remains that nothing does, where Vipps' own words speak of an amount."""
+async def _say_what_is_left(client: BatchClient, command: PaymentCommand, error: ApiError) -> None:
+    """Say what a refusal is about where Vipps' own words do not: nothing is left, or a part of it is captured."""
     operation = command.operation
-    if (
-        operation is BatchOperation.CANCEL
-        or not isinstance(command.amount, NotGiven)
-        or error.effect is not Effect.NONE
-    ):
+    is_cancel = operation is BatchOperation.CANCEL
+    if (not is_cancel and not isinstance(command.amount, NotGiven)) or error.effect is not Effect.NONE:
         return
     # The refusal is told all the same, whether or not Vipps answers here.
     with contextlib.suppress(VippsError):
         state = await client.api.read_state(client.runner, command.payment)
-        if state.remaining(operation) <= 0:
+        if not is_cancel and state.remaining(operation) <= 0:
             say(f"Nothing is left to {operation.value}. {state.describe()}")
+        elif is_only_part_captured(client.api, command, state):
+            say(f"A part of it is captured: --release-remaining releases the rest. {state.describe()}")
 
 
 async def _run_operation(options: Options) -> int:
@@ -287,7 +287,7 @@ async def _run_operation(options: Options) -> int:
         try:
             result = await client.runner.run(api.make_call(await client.with_amount(command)))
         except ApiError as error:
-            await _say_if_nothing_is_left(client, command, error)
+            await _say_what_is_left(client, command, error)
             raise
         return operation_result(api, operation, payment, result, idempotency_key=key)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from vipps_async.core.concurrency_limit import SLOW_ANSWER, ConcurrencyLimiter
 from vipps_async.errors import ApiError, VippsError
 
-__all__ = ["RecoveryLimiter"]
+__all__ = ["RecoveryLimiter", "retry_after_of"]
 
 #: Questions without an answer, one after the other, until nothing is begun for a while: a single one is no outage.
 _RECOVERY_PAUSE_AFTER = 2
@@ -79,7 +79,7 @@ class RecoveryLimiter(ConcurrencyLimiter):
 
     def asked_to_wait(self, now: float, error: VippsError | None) -> float:
         """Note the `Retry-After` of an error, and return it in seconds; 0: it has none."""
-        seconds = _retry_after(error)
+        seconds = retry_after_of(error)
         if seconds:
             self._wait_until = max(self._wait_until, now + min(seconds, _LONGEST_WAIT))
         return seconds
@@ -117,7 +117,8 @@ class RecoveryLimiter(ConcurrencyLimiter):
             self.stopped = f"Vipps did not answer {self._unanswered} questions in a row"
 
 
-def _retry_after(error: BaseException | None) -> float:
+def retry_after_of(error: BaseException | None) -> float:
+    """Return the `Retry-After` of an error, or of what it came from, in seconds; 0: there is none."""
     # Of a capture whose outcome stays unknown, the answer that Vipps gave is the cause.
     while error is not None:
         if isinstance(error, ApiError) and error.retry_after:

@@ -13,24 +13,19 @@ from attrs import evolve, field, frozen, mutable
 
 from vipps_async.apis import APIS, READS_TOO, rebuild_call, session_api
 from vipps_async.batch.results import without_class_names
-from vipps_async.core.batch_client import BatchClient
 from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.core.converter import UnreadableAnswer, decode
-from vipps_async.core.operation import Applied, Call, Inconclusive
+from vipps_async.core.operation import Applied, Inconclusive
 from vipps_async.core.payment_api import HistoryEntry, Moved
 from vipps_async.core.rate_limit import RateLimiter
-from vipps_async.core.token import is_about_token
 from vipps_async.errors import (
-    ApiError,
-    AuthenticationError,
-    ConfigurationError,
     InvalidInputError,
     JournalError,
-    VippsError,
 )
 from vipps_async.journals.protocol import Entry, Intent, Outcome
 from vipps_async.money import format_amount
-from vipps_async.reconciliation.day import Day, KnownOperation
+from vipps_async.reconciliation.day import Day, KnownOperation, first_cancels
+from vipps_async.reconciliation.lookups import Lookups
 from vipps_async.reconciliation.unknown import WITH_AMOUNT, unknown_to_journal
 from vipps_async.session import VippsSession
 from vipps_async.time_zone import TimeZone
@@ -39,8 +34,6 @@ __all__ = ["DEFAULT_CONCURRENCY", "MOST_AT_ONCE", "ComparedOperation", "Comparis
 
 #: Payments at once unless told otherwise, and at most: as many as the transport has connections.
 DEFAULT_CONCURRENCY, MOST_AT_ONCE = 16, 100
-#: Statuses that say nothing about the payment.
-_NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
 
 class Comparison(enum.Enum):
@@ -52,6 +45,8 @@ class Comparison(enum.Enum):
     OTHERWISE = "carried out otherwise"
     #: Both have it as done, with different amounts.
     DIFFERS = "differs"
+    #: A cancel of a payment that the journal has as cancelled before: Vipps has one cancel, which is counted there.
+    REPEATED = "cancelled before"
     #: The journal has it as done, and Vipps does not.
     ONLY_IN_JOURNAL = "only in the journal"
     #: Vipps has it as done, on that day by its clock, and the journal does not.
@@ -74,7 +69,7 @@ class ComparedOperation:
     operation: str
     payment: str
     currency: str
-    #: The idempotency key; None: Vipps tells none.
+    #: The idempotency key; None: Vipps tells none, or it is a cancel: no history shows the key of one.
     key: str | None = None
     #: What a row of a batch calls itself; empty: nothing.
     reference: str = ""
@@ -156,6 +151,7 @@ async def compare_entries(
     for api, payment in payments:
         if run.history_over.get(payment) in {None, READS_TOO.get(api)}:
             run.history_over[payment] = api
+    run.cancelled_by = first_cancels(entries, known or {})
     work = iter(payments.values())
     with session.listening(watch):
         try:
@@ -197,13 +193,15 @@ class _Run:
     compared: list[ComparedOperation | None]
     #: Over which API each payment's history is read.
     history_over: dict[str, str] = field(factory=dict)
+    #: By which operation of the journal each payment was cancelled first: its API and its key.
+    cancelled_by: dict[str, tuple[str, str]] = field(factory=dict)
     #: What Vipps has beside the journal, by payment.
     beside: dict[str, list[ComparedOperation]] = field(factory=dict)
     count: int = 0
 
     async def work(self, payments: Iterator[list[int]], entries: Sequence[Entry]) -> None:
         for numbers in payments:
-            lookups = _Lookups(self)
+            lookups = Lookups(self.session, self.limiter, self.now)
             found = []
             for number in numbers:
                 self.compared[number] = compared = await self._compared(entries[number], lookups)
@@ -215,7 +213,7 @@ class _Run:
             if self.known is not None and self.history_over[first.payment] == first.api and first.api in APIS:
                 self.beside[first.payment] = await self._beside(found, self.known.get(first.payment, ()), lookups)
 
-    async def _compared(self, entry: Entry, lookups: _Lookups) -> ComparedOperation:
+    async def _compared(self, entry: Entry, lookups: Lookups) -> ComparedOperation:
         intent, settlement = entry.intent, entry.settlement
         empty = ComparedOperation(
             comparison=Comparison.INCONCLUSIVE,
@@ -223,7 +221,7 @@ class _Run:
             operation=intent.operation,
             payment=intent.payment,
             currency=intent.currency,
-            key=intent.key,
+            key=intent.key if intent.operation in WITH_AMOUNT else None,
             reference=intent.reference,
             settled_at=None if settlement is None else settlement.settled_at,
             asked=intent.amount,
@@ -250,6 +248,15 @@ class _Run:
             found = 0 if has_amount else None
             only = Comparison.ONLY_IN_JOURNAL
             return evolve(empty, comparison=only, recorded=recorded, found=found, reason=evidence.reason)
+        return self._applied(intent, evolve(empty, recorded=recorded), evidence)
+
+    def _applied(self, intent: Intent, empty: ComparedOperation, evidence: Applied[Any]) -> ComparedOperation:
+        """Compare an operation that both have as done."""
+        has_amount, recorded = intent.operation in WITH_AMOUNT, empty.recorded
+        first = self.cancelled_by.get(intent.payment)
+        if not has_amount and first is not None and first != (intent.api, intent.key):
+            text = "the payment was cancelled before, which is counted there: this one has released nothing more"
+            return evolve(empty, comparison=Comparison.REPEATED, reason=text)
         theirs = _moved(intent, evidence.result)
         found = theirs.amount if has_amount else None
         comparison, reason = Comparison.AGREES, ""
@@ -259,10 +266,10 @@ class _Run:
             comparison, currency = Comparison.DIFFERS, intent.currency
             told = f"the journal has {format_amount(recorded, currency)}, Vipps {format_amount(found, currency)}"
             reason = "; ".join(filter(None, (reason, told)))
-        return evolve(empty, comparison=comparison, recorded=recorded, found=found, time=theirs.time, reason=reason)
+        return evolve(empty, comparison=comparison, found=found, time=theirs.time, reason=reason)
 
     async def _beside(
-        self, compared: Sequence[ComparedOperation], known: Sequence[KnownOperation], lookups: _Lookups
+        self, compared: Sequence[ComparedOperation], known: Sequence[KnownOperation], lookups: Lookups
     ) -> list[ComparedOperation]:
         """Return what Vipps has of a payment beside what the journal has as done, some of which is compared already."""
         first = compared[0]
@@ -328,65 +335,3 @@ def _reason(entry: HistoryEntry, there: KnownOperation | None) -> str:
 
 def _moved(intent: Intent, result: Any) -> Moved:
     return APIS[intent.api].moved(result)
-
-
-@mutable(eq=False)
-class _Lookups:
-    """What was looked up of one payment: the same question is asked once."""
-
-    run: _Run
-    answers: dict[str, Any] = field(factory=dict)
-
-    async def evidence(self, call: Call[Any], client: BatchClient) -> Any:
-        """Return the evidence of a call: what the history says of it."""
-        reconciliation = call.reconciliation
-        if reconciliation is None:
-            return Inconclusive("there is no way to look it up")
-        answer = await self._answer(reconciliation.lookup, client)
-        if isinstance(answer, Inconclusive):
-            return answer
-        return (
-            reconciliation.interpret_refusal(answer)
-            if isinstance(answer, ApiError)
-            else reconciliation.interpret(answer)
-        )
-
-    async def history(self, api: str, payment: str) -> Sequence[HistoryEntry] | None:
-        """Return all that happened to a payment; None: it could not be read."""
-        history = APIS[api].history
-        answer = await self._answer(history.lookup(payment), session_api(self.run.session, APIS[api]).batch)
-        return None if isinstance(answer, Inconclusive | ApiError) else history.read(payment, answer)
-
-    async def _answer(self, lookup: Call[Any], client: BatchClient) -> Any:
-        """Return what `_asked` brings, from memory if it was asked before."""
-        name = f"{lookup.operation.name} {lookup.path}"
-        if name not in self.answers:
-            self.answers[name] = await self._asked(lookup, client)
-        return self.answers[name]
-
-    async def _asked(self, lookup: Call[Any], client: BatchClient) -> Any:
-        """Return the answer, a refusal of the question, or why there is neither."""
-        limiter, now = self.run.limiter, self.run.now
-        if limiter.is_closed or not await limiter.acquire():
-            return Inconclusive("not looked up: Vipps gave no usable answer any more")
-        began = now()
-        try:
-            answer = await client.runner.run(lookup)
-        except ConfigurationError:
-            raise
-        except VippsError as error:
-            if isinstance(error, ApiError) and not is_about_token(error) and _is_about_payment(error):
-                limiter.row_answered()
-                return error
-            limiter.row_failed(began, now(), keys_refused=isinstance(error, AuthenticationError))
-            if limiter.circuit_open:
-                limiter.close()
-            return Inconclusive(f"the payment could not be looked up ({error.message})")
-        finally:
-            limiter.release()
-        limiter.row_answered()
-        return answer
-
-
-def _is_about_payment(error: ApiError) -> bool:
-    return error.status < 500 and error.status not in _NO_ANSWER

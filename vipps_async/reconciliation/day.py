@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 
 from attrs import field, frozen, mutable
 
+from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import InvalidInputError
 from vipps_async.journals.methods import JournalMethods
 from vipps_async.journals.protocol import Entry, Outcome
 from vipps_async.time_zone import DEFAULT_ZONE, TimeZone
 
-__all__ = ["Day", "DayEntries", "KnownOperation", "entries_of_day"]
+__all__ = ["Day", "DayEntries", "KnownOperation", "entries_of_day", "first_cancels"]
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -82,6 +84,8 @@ class KnownOperation:
     amount: int | None
     #: None: it is open.
     outcome: Outcome | None
+    #: When it was settled; aware, UTC. None: it is open.
+    settled_at: datetime | None = None
 
 
 @mutable(kw_only=True)
@@ -152,7 +156,30 @@ def _known(entry: Entry) -> KnownOperation:
         key=intent.key,
         amount=intent.amount,
         outcome=None if entry.settlement is None else entry.settlement.outcome,
+        settled_at=None if entry.settlement is None else entry.settlement.settled_at,
     )
+
+
+def first_cancels(
+    entries: Sequence[Entry], known: Mapping[str, Sequence[KnownOperation]]
+) -> dict[str, tuple[str, str]]:
+    """Return by which operation each payment was cancelled first, as its API and its key; by the payment.
+
+    A payment is cancelled once: a cancel that is asked for again finds it so, and is done as well.
+
+    Args:
+        entries: of the day.
+        known: all that the journal has of their payments, of other days too.
+    """
+    operations = [(entry.intent.payment, _known(entry)) for entry in entries]
+    operations += [(payment, each) for payment, all_of_it in known.items() for each in all_of_it]
+    found: dict[str, tuple[datetime, str, str]] = {}
+    for payment, each in operations:
+        is_done = each.outcome is Outcome.DONE and each.operation == BatchOperation.CANCEL.value
+        if is_done and each.settled_at is not None:
+            name = (each.settled_at, each.api, each.key)
+            found[payment] = min(found.get(payment, name), name)
+    return {payment: (api, key) for payment, (_, api, key) in found.items()}
 
 
 def _is_about_money(entry: Entry) -> bool:

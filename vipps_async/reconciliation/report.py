@@ -23,6 +23,7 @@ WHAT_TO_DO: Final = {
     Comparison.AGREES: "",
     Comparison.OTHERWISE: "book what moved; capture or refund the difference by hand if it is wanted",
     Comparison.DIFFERS: "look the payment up in the Vipps portal, and book what Vipps has",
+    Comparison.REPEATED: "",
     Comparison.ONLY_IN_JOURNAL: "look the payment up in the Vipps portal before anything else is done with it",
     Comparison.ONLY_AT_VIPPS: "find out who made it (the portal, another system), and book it",
     Comparison.ONLY_AT_VIPPS_OTHER_DAY: "see that it is booked on its own day",
@@ -139,6 +140,6 @@ def _cells(each: ComparedOperation, zone: TimeZone) -> list[Cell]:
         None if each.time is None else zone.local(each.time),
         each.currency,
         *(None if value is None else Amount(value, _MAIN) for value in amounts),
-        each.reason,
+        zone.in_text(each.reason),
         WHAT_TO_DO[each.comparison],
     ]

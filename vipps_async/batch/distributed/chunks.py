@@ -170,6 +170,17 @@ class Chunks:
                 rows.append(ChunkRow(row, values[-1]))
         return rows
 
+    async def unnamed_rows(self, claim: ClaimedChunk) -> dict[str, list[int]]:
+        """Return which rows of a chunk have no reference, ended or not, by payment: all of a payment are in one chunk.
+
+        Raises:
+            JournalError: the database failed.
+        """
+        unnamed: dict[str, list[int]] = {}
+        for payment, number in await self.database.rows(statements.UNNAMED_ROWS, (claim.batch, claim.chunk)):
+            unnamed.setdefault(payment, []).append(number)
+        return unnamed
+
     async def save(self, claim: ClaimedChunk, results: Sequence[RowResult]) -> None:
         """Note what became of rows.
 

@@ -92,6 +92,7 @@ _CREATE_TABLES: tuple[LiteralString, ...] = (
         key text,
         code text,
         reason text,
+        cause text,
         PRIMARY KEY (batch, number)
     )
     """,
@@ -99,7 +100,7 @@ _CREATE_TABLES: tuple[LiteralString, ...] = (
     "CREATE INDEX batch_rows_payment ON {schema}.batch_rows (payment, amount) WHERE amount IS NOT NULL",
     "CREATE TABLE {schema}.batch_jobs_version (version text NOT NULL)",
 )
-TABLES = Tables(kind="batch", version_table="batch_version", version=4, statements=_CREATE_TABLES)
+TABLES = Tables(kind="batch", version_table="batch_version", version=5, statements=_CREATE_TABLES)
 
 # --- submitting -------------------------------------------------------------------------------------------------------
 
@@ -200,6 +201,9 @@ CHUNK_ROWS: LiteralString = (
     stored.UNFINISHED.replace("{rows}", _ROWS)
     + "chunk = %s AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
 )
+UNNAMED_ROWS: LiteralString = (
+    "SELECT payment, number FROM {schema}.batch_rows WHERE batch = %s AND chunk = %s AND reference IS NULL"
+)
 ROWS_LEFT: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_rows "
     "WHERE batch = %s AND chunk = %s AND violation IS NULL AND (outcome IS NULL OR outcome <> ALL (%s))"
@@ -214,9 +218,9 @@ SAVE_RESULTS: LiteralString = (
     "UPDATE {schema}.batch_rows AS rows SET outcome = CASE WHEN news.outcome IN ('done before', 'otherwise before') "
     "AND (news.own OR coalesce(rows.outcome IN ('unknown', 'not done'), false)) "
     "THEN replace(news.outcome, ' before', '') ELSE news.outcome END, "
-    "moved = news.moved, time = news.time, key = news.key, code = news.code, reason = news.reason "
+    "moved = news.moved, time = news.time, key = news.key, code = news.code, reason = news.reason, cause = news.cause "
     "FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], "
-    "%s::boolean[]) AS news (number, outcome, moved, time, key, code, reason, own) "
+    "%s::text[], %s::boolean[]) AS news (number, outcome, moved, time, key, code, reason, cause, own) "
     "WHERE rows.batch = %s AND rows.number = news.number"
 )
 

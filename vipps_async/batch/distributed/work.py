@@ -277,9 +277,10 @@ class ChunkRunner:
         assert journal is not None  # noqa: S101 - as above
         api, operation, msn = claim.api, claim.operation, claim.merchant_serial_number
         damaged = await journal.damaged(only_open=True)
+        unnamed = await self._chunks.unnamed_rows(claim)
         for begin in range(0, len(found), _HOLD):
             page = [(each.row, each.another) for each in found[begin : begin + _HOLD]]
-            reasons = await reasons_to_hold(page, api, operation, msn, journal, damaged_open=damaged)
+            reasons = await reasons_to_hold(page, api, operation, msn, journal, damaged_open=damaged, unnamed=unnamed)
             for (row, _), reason in zip(page, reasons, strict=True):
                 if not reason:
                     yield row

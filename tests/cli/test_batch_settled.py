@@ -1,0 +1,121 @@
+"""`vipps-async batch`: what it settles before its rows is told with its amount, in one place and once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.batch.shop import MSN, stock
+from tests.cli.inline import inline
+from tests.cli.open_captures import leave_open
+from tests.cli.processes import Finished
+from tests.cli.shell import env
+from vipps_async import nok
+from vipps_async.batch import BatchOperation, BatchRow
+from vipps_async.testing import Sandbox
+
+ECOM = "order_id,amount_ore,transaction_text,reference\n"
+KEY = BatchRow(payment="order-0", reference="s-0").idempotency_key(BatchOperation.CAPTURE, MSN)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Vipps of its own with four payments of fifty kroner."""
+    async with Sandbox(rate_limits=False) as running:
+        stock(running, 4, amount=5000)
+        yield running
+
+
+@pytest.fixture
+async def day(tmp_path: Path) -> Path:
+    """A file of two rows, the first of which is open in its journal, as is a capture of seven kroner by hand."""
+    day, journal = tmp_path / "day.csv", tmp_path / "journal.db"
+    day.write_text(f"{ECOM}order-0,1000,Shipped.,s-0\norder-1,500,Shipped.,s-1\n")
+    await leave_open(journal, KEY, payment="order-0", amount=1000)
+    await leave_open(journal, "by-hand", payment="order-2", amount=700)
+    return day
+
+
+async def capture(sandbox: Sandbox, day: Path, *arguments: str) -> Finished:
+    """Capture the file, with the journal beside it."""
+    journal = str(day.with_name("journal.db"))
+    return await inline("batch", "capture", str(day), "--journal", journal, *arguments, env=env(sandbox))
+
+
+def report_of(day: Path) -> list[dict[str, Any]]:
+    """Read the report."""
+    return [orjson.loads(line) for line in day.with_name("report.jsonl").read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("is_at_vipps", [False, True], ids=["sent again", "proven"])
+async def test_a_row_that_was_settled_first_is_counted_with_this_run(
+    sandbox: Sandbox, day: Path, *, is_at_vipps: bool
+) -> None:
+    """No run before this one could say that it is captured, so it is in its sums, and of before in a later one's."""
+    if is_at_vipps:
+        async with sandbox.session() as vipps:
+            await vipps.ecom.capture("order-0", amount=nok(10), transaction_text="Shipped.", idempotency_key=KEY)
+    done = await capture(sandbox, day, "--report", str(day.with_name("report.jsonl")))
+    assert done.status == 0, done.err
+    assert "2 captured, 15.00 NOK" in done.out
+    assert "before" not in done.out.replace("before the rows", "").replace("beside", "")
+    rows = report_of(day)
+    assert [(row["outcome"], row["moved_ore"], row["money_moved"]) for row in rows] == [
+        ("captured", 1000, "yes"),
+        ("captured", 500, "yes"),
+    ]
+    assert rows[0]["what_happened"] == "It was open in the journal, and was settled before the first row."
+    again = await capture(sandbox, day)
+    assert "Captured now: 0.00 NOK. Captured before: 15.00 NOK." in again.out
+    assert "ettled first" not in again.out + again.err
+
+
+async def test_what_is_no_row_of_the_file_has_a_sum_of_its_own(sandbox: Sandbox, day: Path) -> None:
+    """With payment, amount, key and outcome; no amount stands in both sums."""
+    done = await capture(sandbox, day)
+    assert done.out.endswith("\nSettled first, beside the rows of this file: 1 capture of 7.00 NOK.\n")
+    line = "settled first: ecom.capture of 7.00 NOK, payment order-2, key by-hand: done, 7.00 NOK"
+    assert [each for each in done.err.splitlines() if each.startswith("settled first")] == [line]
+    moved = [sandbox.payment(f"order-{number}").captured for number in range(3)]
+    assert moved == [1000, 500, 700]
+
+
+async def test_machines_are_told_the_same(sandbox: Sandbox, day: Path) -> None:
+    """The rows' sums, and beside them what else was settled."""
+    facts = orjson.loads((await capture(sandbox, day, "--json")).out)
+    assert (facts["outcomes"]["done"], facts["moved"], facts["moved_before"]) == (2, 1500, 0)
+    assert facts["settled_first"]["sent_again"] == 2
+    assert facts["settled_first"]["beside"] == [{"operation": "capture", "currency": "NOK", "count": 1, "moved": 700}]
+    (named,) = facts["settled_first"]["operations_beside"]
+    assert (named["payment"], named["idempotency_key"], named["moved"]) == ("order-2", "by-hand", 700)
+    assert orjson.loads((await capture(sandbox, day, "--json")).out)["settled_first"] is None
+
+
+async def test_a_dry_run_names_what_would_be_settled_first(sandbox: Sandbox, day: Path) -> None:
+    """How many, for how much, that they may be sent again, and which of them are rows; nothing is."""
+    done = await capture(sandbox, day, "--dry-run")
+    assert "2 would be captured, 15.00 NOK\n" in done.out
+    assert "Would be settled first: 2 operations that are open in the journal, of which 1 counted above" in done.out
+    assert "What Vipps does not have of it is sent again: 2 captures of 17.00 NOK\n" in done.out
+    assert "  ecom.capture of 7.00 NOK, payment order-2, key by-hand\n" in done.out
+    assert "line 2: order-0: 10.00 NOK, would be captured: It is open in the journal, and would be settled" in done.out
+    facts = orjson.loads((await capture(sandbox, day, "--dry-run", "--json")).out)
+    assert facts["would_settle_first"] == {
+        "open": 2,
+        "of_this_file": 1,
+        "may_be_sent_again": 2,
+        "sums": [{"operation": "capture", "currency": "NOK", "count": 2, "amount": 1700, "takes_all": 0}],
+    }
+    assert all(not payment.captured for payment in sandbox.payments)
+
+
+async def test_what_stays_open_is_in_no_sum(sandbox: Sandbox, day: Path) -> None:
+    """Vipps refuses it: nothing of it moved, and nothing is added up."""
+    await leave_open(day.with_name("journal.db"), "too-much", payment="order-3", amount=9_900)
+    done = await capture(sandbox, day)
+    assert "Settled first, beside the rows of this file: 1 capture of 7.00 NOK.\n" in done.out
+    assert sandbox.payment("order-3").captured == 0
