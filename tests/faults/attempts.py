@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
+from unittest import mock
 
 import orjson
 from aiohttp import web
@@ -14,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from vipps_async import RequestNotSent
 from vipps_async.epayment import calls as epayment_calls
-from vipps_async.idempotency_keys import new_idempotency_key
+from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.network.exchange import Exchange
 from vipps_async.sandbox.wire.fault import Decided, Fault
@@ -95,17 +96,17 @@ def noting_keys(made: dict[int, list[str]]) -> Iterator[None]:
     Args:
         made: number of the call → keys.
     """
+    choose_key = epayment_calls._choose_key
 
-    def noted() -> str:
-        key = new_idempotency_key()
-        made.setdefault(CALL.get(), []).append(key)
-        return key
+    def noted(given: str | None, row_reference: str | None) -> tuple[str, KeyOrigin]:
+        key, origin = choose_key(given, row_reference)
+        if given is None:
+            made.setdefault(CALL.get(), []).append(key)
+        return key, origin
 
-    vars(epayment_calls)["new_idempotency_key"] = noted
-    try:
+    # Fails if it is not there: without these keys the audit would take what has moved for lost.
+    with mock.patch.object(epayment_calls, "_choose_key", noted):
         yield
-    finally:
-        vars(epayment_calls)["new_idempotency_key"] = new_idempotency_key
 
 
 def refused_in_its_own_right(response: Response) -> bool:
