@@ -12,7 +12,7 @@ from tests.batch.shop import stock
 from tests.cli.inline import inline
 from tests.cli.open_captures import damage, leave_open
 from tests.cli.processes import Finished
-from tests.cli.shell import env
+from tests.cli.shell import HERE, env
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
@@ -121,6 +121,20 @@ async def test_what_may_be_of_any_payment_is_said_and_holds_nothing(sandbox: San
         assert (done.status, captured(sandbox)) == (0, sums)
         assert done.err.count("payment prder-1 (what it holds does not fit its checksum)") == 1
         assert "A payment's name may be damaged, too" in done.err
+
+
+async def test_a_no_does_not_say_that_no_money_moved_where_it_may_have(sandbox: Sandbox, journal: Path) -> None:
+    """What cannot be read may have moved money; where all can be read, nothing has."""
+    file, production = journal.with_name("day.csv"), env(sandbox, VIPPS_ENVIRONMENT="production")
+    write(file, HEADING + "\norder-0,1000,x,s-0\n")
+    command = ("batch", "capture", str(file), "--journal", str(journal), *HERE)
+    said_no = await inline(*command, env=production, typed=("no",))
+    assert (said_no.status, "Nothing was sent: no money moved.\n" in said_no.err) == (1, True)
+    await leave_open(journal, "lost", payment="order-1", amount=1000)
+    damage(journal, "lost")
+    said_no = await inline(*command, env=production, typed=("no",))
+    assert (said_no.status, "no money moved" in said_no.err) == (1, False)
+    assert "Nothing was sent by this command.\n" in said_no.err
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.batch.shop import stock_one
 from tests.cli.inline import inline
 from tests.cli.open_captures import damage, drop, leave_open, note_done
 from tests.cli.processes import Finished
-from tests.cli.shell import HERE, env, shell
+from tests.cli.shell import HERE, at_terminal, env, shell
 from tests.cli.test_payment import CANCEL, CAPTURE, REFUND
 from vipps_async import SqliteJournal
 from vipps_async.core.batch import BatchOperation
@@ -204,6 +204,19 @@ async def test_a_no_to_what_is_done_speaks_for_this_command_alone(sandbox: Sandb
     await note_done(journal, "done")
     said_no = await live(sandbox, *HUNDRED, "--idempotency-key", "done", typed=("no",), journal=journal)
     assert said_no.err.endswith("Nothing was sent by this command.\n")
+
+
+async def test_an_end_at_the_question_names_what_is_open(sandbox: Sandbox, journal: Path) -> None:
+    """Ctrl-C is no other answer than a no."""
+    await leave_open(journal, "lost")
+    production = {"VIPPS_ENVIRONMENT": "production", "VIPPS_JOURNAL": str(journal)}
+    async with at_terminal(sandbox, *HUNDRED, "--another", *HERE, **production) as terminal:
+        await terminal.until('Type "yes": ')
+        terminal.interrupt()
+        ended = await terminal.end()
+    assert ended.status == 130
+    told = ended.err.replace("\r\n", "\n")
+    assert "Cut off. Nothing was sent by this command.\nLook out: this is open of the payment" in told
 
 
 async def test_a_no_where_nothing_is_open_says_that_no_money_moved(sandbox: Sandbox, journal: Path) -> None:

@@ -138,6 +138,8 @@ class _Command:
     has_begun: bool = field(default=False, init=False)
     #: Whether something was open before the first row, and was to be settled.
     has_settled: bool = field(default=False, init=False)
+    #: Whether the journal has something open that cannot be read, and may have moved money.
+    has_damaged: bool = field(default=False, init=False)
     #: Set at Ctrl-C; whether a second one has ended it in the middle.
     stop: asyncio.Event = field(factory=asyncio.Event, init=False)
     cut_short: bool = field(default=False, init=False)
@@ -205,7 +207,7 @@ class _Command:
     async def _opened(self, path: Path, stack: contextlib.AsyncExitStack) -> SqliteJournal:
         journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
         stack.push_async_callback(journal.aclose)
-        await say_what_is_damaged(journal)
+        self.has_damaged = await say_what_is_damaged(journal)
         return journal
 
     async def _settle(self, journal: SqliteJournal, session: VippsSession, settings: Settings) -> int | None:
@@ -225,7 +227,7 @@ class _Command:
     async def _agree(self, settings: Settings, *, keeps_journal: bool) -> int | None:
         declined = "Nothing of the file was sent; what was settled before it stands above."
         if not self.has_begun:
-            declined = "Nothing was sent: no money moved."
+            declined = "Nothing was sent by this command." if self.has_damaged else "Nothing was sent: no money moved."
         yes = self.options.yes
         return await agree(self.store, self.layout, settings, yes=yes, keeps_journal=keeps_journal, declined=declined)
 

@@ -237,15 +237,15 @@ def say_what_is_held(held: Sequence[HeldRow], count: int, api: PaymentApi, *, re
         say(f"Where another one is meant, name its payment: --another {plain(releasable)}")
 
 
-async def say_what_is_damaged(journal: Journal) -> None:
-    """Name what stands in a journal as open and cannot be read, if anything does.
+async def say_what_is_damaged(journal: Journal) -> bool:
+    """Name what stands in a journal as open and cannot be read; returns whether anything does.
 
     Raises:
         JournalError: the journal cannot be read.
     """
     damaged = await journal.damaged(only_open=True)
     if not damaged:
-        return
+        return False
     shown = "\n".join(f"  {plain(damaged_text(row))}" for row in damaged[:_MOST_SHOWN])
     more = f"\n  ... and {len(damaged) - _MOST_SHOWN:,} more" if len(damaged) > _MOST_SHOWN else ""
     say(
@@ -253,6 +253,7 @@ async def say_what_is_damaged(journal: Journal) -> None:
         "Rows of these payments are held. A payment's name may be damaged, too: compare what may be meant with your "
         "books."
     )
+    return True
 
 
 def _say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None:

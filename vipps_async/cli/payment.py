@@ -244,7 +244,7 @@ def _operation(api: PaymentApi, operation: BatchOperation) -> Command:
             help="of an earlier try of the very same thing, which then is not done twice (default: a new one)",
         )
         made.flag("--new-key", "the key is a new one of your own, which the journal need not know")
-    made.flag("--another", "it is another one than what the journal has open of the payment")
+    made.flag("--another", "it is another one than what the journal has of the payment as open, or cannot read")
     add_journal(made)
     add_yes(made)
     return made
