@@ -510,7 +510,7 @@ _SETTLED_FIRST = of(
     "batch/row_store.py",
     ("tests/cli/test_batch_settled.py",),
     ("opened} WHERE NOT EXISTS ({counted})", "opened} WHERE 1 OR EXISTS ({counted})"),
-    ("AND rows.outcome IN ('done', 'otherwise')", "AND rows.outcome IN ('refused')"),
+    ("AND rows.outcome IN ('done', 'otherwise', 'found done')", "AND rows.outcome IN ('refused')"),
 )
 _READ_AMOUNTS = of(
     "batch/amounts.py",
