@@ -1,5 +1,7 @@
 """`vipps-async batch`: what it settles before its rows is told with its amount, in one place and once."""
 
+# ruff: noqa: ASYNC240 - small files, read and written between two commands
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
@@ -119,3 +121,21 @@ async def test_what_stays_open_is_in_no_sum(sandbox: Sandbox, day: Path) -> None
     done = await capture(sandbox, day)
     assert "Settled first, beside the rows of this file: 1 capture of 7.00 NOK.\n" in done.out
     assert sandbox.payment("order-3").captured == 0
+
+
+@pytest.mark.parametrize("payment", ["order-3", "order-1"], ids=["of the file", "of another"])
+async def test_the_cancels_of_a_payment_are_one(sandbox: Sandbox, day: Path, payment: str) -> None:
+    """Each try of a cancel has an entry of its own: together they released once what was reserved."""
+    journal = day.with_name("cancels.db")
+    for number in range(3):
+        await leave_open(journal, f"try-{number}", payment=payment, amount=None, operation=BatchOperation.CANCEL)
+    day.write_text("order_id,transaction_text\norder-3,No.\n")
+    command = ("batch", "cancel", str(day), "--journal", str(journal))
+    dry = await inline(*command, "--dry-run", env=env(sandbox))
+    assert "Would be settled first: 3 operations that are open in the journal" in dry.out
+    assert (", of which 3 counted above" in dry.out) is (payment == "order-3")
+    done = await inline(*command, env=env(sandbox))
+    assert done.status == 0, done.err
+    beside = "Settled first, beside the rows of this file: 1 cancel.\n"
+    assert (beside in done.out) is (payment == "order-1")
+    assert ("Settled first" in done.out) is (payment == "order-1")

@@ -513,6 +513,26 @@ _HOLDING = of(
     ("    if is_released:\n", "    if False:\n"),
     ("row.reference is None or not intent.reference", "row.reference is None"),
     ("entry.settlement is None or entry.settlement.outcome is Outcome.DONE", "entry.settlement is None"),
+    ("return None if row.reference is not None else _corrected_by", "return None if True else _corrected_by"),
+    (" and intent.key not in file_keys", ""),
+)
+_REFUSALS = of(
+    "batch/refusals.py",
+    ("tests/cli/test_batch_refused.py",),
+    ("        return RefusalCause.KEY_OPEN, text\n", "        return RefusalCause.KEY_REFUSED, text\n"),
+    ('(done := state.has_done(verb, command.key or "")) is not None', "(done := None) is not None"),
+)
+_SETTLED_FIRST = of(
+    "batch/row_store.py",
+    ("tests/cli/test_batch_settled.py",),
+    ("opened} WHERE NOT EXISTS ({counted})", "opened} WHERE 1 OR EXISTS ({counted})"),
+    ("AND rows.outcome IN ('done', 'otherwise', 'found done')", "AND rows.outcome IN ('refused')"),
+)
+_READ_AMOUNTS = of(
+    "batch/amounts.py",
+    ("tests/batch/test_spreadsheets.py",),
+    ("(?!(?P=group))[.,](?P<decimals>[0-9]{2})", "[.,](?P<decimals>[0-9]{2})"),
+    ("(?!(?P=group))[.,](?P<decimals>[0-9]{2})", "(?!(?P=group))[.,](?P<decimals>[0-9]{1,2})"),
 )
 _UNDECIDED = [
     *of(
@@ -561,7 +581,7 @@ _MANY = of(
     "batch/many.py",
     ("tests/batch/test_other_api.py", "tests/batch/test_many.py", "tests/batch/test_many_sources.py"),
     ("            self._api.check(row, self._operation)\n", ""),
-    ("return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result", "return result"),
+    ("return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else", "return result if is_cancel else"),
 )
 _PAYMENT_CHECK = of(
     "cli/payment_check.py",
@@ -668,6 +688,9 @@ MUTANTS: tuple[Mutant, ...] = (
     *_PAYMENT_API,
     *_BATCH_CLIENT,
     *_MANY,
+    *_REFUSALS,
+    *_SETTLED_FIRST,
+    *_READ_AMOUNTS,
     *_TRANSPORTS,
     *EPAYMENT_MUTANTS,
 )

@@ -41,8 +41,12 @@ CREATE TABLE opened (
     UNIQUE (key, api, operation, payment)
 )
 """
-#: The row that an operation belongs to, over the file's API and with its operation.
-_ITS_ROW = "rows WHERE rows.key = opened.key AND rows.payment = opened.payment AND api = ?1 AND operation = ?2"
+#: The row that an operation belongs to, over the file's API and with its operation. A payment is cancelled once, by
+#: whichever of its cancels, whose keys may be of the journal's own making.
+_ITS_ROW = (
+    "rows WHERE rows.payment = opened.payment AND (rows.key = opened.key OR operation = 'cancel') AND api = ?1 "
+    "AND operation = ?2"
+)
 #: All rows: there is one file.
 _ROWS = "rows WHERE TRUE"
 #: All rows with one reference, but for the first of them.
@@ -224,7 +228,7 @@ class RowStore:
 
     def open_beside(self, api: str, operation: str) -> list[OpenKey]:
         """Return what was open and is counted with no row of this run, which went over this API with this operation."""
-        counted = f"SELECT 1 FROM {_ITS_ROW} AND rows.outcome IN ('done', 'otherwise')"  # noqa: S608 - as above
+        counted = f"SELECT 1 FROM {_ITS_ROW} AND rows.outcome IN ('done', 'otherwise', 'found done')"  # noqa: S608 - as above
         opened = "SELECT api, operation, payment, key FROM opened"
         return self._all(f"{opened} WHERE NOT EXISTS ({counted}) ORDER BY number", (api, operation))
 

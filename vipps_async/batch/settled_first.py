@@ -112,10 +112,16 @@ async def settled_beside(
         JournalError: the journal cannot be read.
     """
     found = SettledBeside()
+    cancelled: set[str] = set()
     for of_api, verb, payment, key in await asyncio.to_thread(store.open_beside, api.name, operation.value):
         for entry in await journal.find(payment=payment, merchant_serial_number=merchant_serial_number):
             intent, settlement = entry.intent, entry.settlement
             is_done = settlement is not None and settlement.outcome is Outcome.DONE
-            if is_done and (intent.api, intent.operation, intent.key) == (of_api, verb, key):
+            if not is_done or (intent.api, intent.operation, intent.key) != (of_api, verb, key):
+                continue
+            # Several cancels of a payment are one that took effect.
+            if verb != BatchOperation.CANCEL.value or payment not in cancelled:
                 found.add(entry)
+            if verb == BatchOperation.CANCEL.value:
+                cancelled.add(payment)
     return found

@@ -11,8 +11,8 @@ import pytest
 from tests.batch.distributed.machines import HEADING, opened, status, submitted, tasks, until, working
 from tests.batch.shop import MSN, stock
 from tests.toy.api import TOY_API
-from vipps_async import PostgresJournal
-from vipps_async.batch import BatchOperation, BatchRow, RowOutcome
+from vipps_async import PostgresJournal, RetryPolicy
+from vipps_async.batch import BatchOperation, BatchRow, Origin, RowOutcome, capture_many
 from vipps_async.batch.layout import Layout
 from vipps_async.journals.protocol import Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.sandbox import Fault
@@ -171,3 +171,52 @@ async def test_what_cannot_be_read_holds_a_row(postgres_dsn: str, schema: str, s
     assert stands.totals.outcomes == {RowOutcome.DONE: 2, RowOutcome.HELD: 1}
     assert [sandbox.payment(f"order-{number}").captured for number in range(3)] == [1000, 2001, 1002]
     assert "is of a payment of which the journal has what cannot be read" in rows[0][0]
+
+
+async def test_two_amounts_of_one_file_are_no_correction_of_each_other(
+    postgres_dsn: str, schema: str, sandbox: Sandbox
+) -> None:
+    """Rows without reference of one payment and file, the second of them begun anew when the first one is done."""
+    stock(sandbox, 1, amount=5000)
+    sandbox.faults.script("capture", Fault.HTML_200_AFTER, Fault.LOCKED_94, order_id="order-0")
+    async with opened(postgres_dsn, schema) as database:
+        lines = "order-0,1000,One.\norder-0,700,Two.\n"
+        batch = (await submitted(database, lines, heading=UNNAMED)).batch
+        once = RetryPolicy(attempts=1)
+        async with tasks(postgres_dsn, schema, sandbox, retry=once) as found, working(found, once=True):
+            pass
+        assert (await status(database, batch)).totals.outcomes == {RowOutcome.DONE: 2}
+    assert found.runner.done.outcomes[RowOutcome.NOT_DONE] == 1
+    assert sandbox.payment("order-0").captured == 1700
+
+
+async def test_a_changed_amount_in_another_file_is_held(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
+    """It corrects the first file, begun or not, or is another operation: nobody knows, so it is not added on top."""
+    stock(sandbox, 2, amount=5000)
+    async with opened(postgres_dsn, schema) as database:
+        await submitted(database, "order-0,1000,One.\norder-1,1000,One.\n", heading=UNNAMED)
+        other = await submitted(database, "order-0,900,One.\n", heading=UNNAMED)
+        named = await submitted(database, "order-1,900,Two.,s-1\n")
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+    assert (other.held_count, named.held_count) == (1, 0)
+    assert [sandbox.payment(f"order-{number}").captured for number in range(2)] == [1000, 1900]
+
+
+async def test_what_another_file_did_since_submit_may_be_corrected(
+    postgres_dsn: str, schema: str, sandbox: Sandbox
+) -> None:
+    """A row without reference, carried out meanwhile with another amount, holds such a row of a batch."""
+    stock(sandbox, 1, amount=5000)
+    row = BatchRow(payment="order-0", text="x", amount=1000, origin=Origin(digest="ab" * 32, number=1, line=2))
+    async with opened(postgres_dsn, schema) as database:
+        batch = (await submitted(database, "order-0,900,One.\n", heading=UNNAMED)).batch
+        async with sandbox.session(journal=PostgresJournal(postgres_dsn, schema=schema)) as vipps:
+            results = [result.outcome async for result in capture_many(vipps.ecom, [row])]
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        ((outcome, reason),) = await database.rows("SELECT outcome, reason FROM {schema}.batch_rows")
+        assert (await status(database, batch)).totals.outcomes == {RowOutcome.HELD: 1}
+    assert (results, outcome) == ([RowOutcome.DONE], "held")
+    assert "this row has another amount: is it a correction" in reason
+    assert sandbox.payment("order-0").captured == 1000

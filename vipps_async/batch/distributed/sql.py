@@ -126,16 +126,17 @@ COPY_ROWS: LiteralString = (
 )
 #: Holds rows that may repeat a row of another batch, begun or not: the same sales unit, operation, payment and
 #: amount, and one of the two has no reference, or both have the same one and go over two APIs. A row under the same key
-#: of the same API is the same row.
+#: of the same API is the same row. Where neither has a reference and their files differ, another amount may correct it.
 HOLD_ROWS: LiteralString = (
     "UPDATE {schema}.batch_rows AS rows SET outcome = 'held', reason = format('meets line %%s of batch %%s, and one of "
     "the two has no reference', met.line, met.batch) FROM (SELECT DISTINCT ON (mine.number) mine.number, others.batch, "
     "others.line FROM {schema}.batch_rows AS mine JOIN {schema}.batches AS batch ON batch.id = mine.batch "
-    "JOIN {schema}.batch_rows AS others ON others.payment = mine.payment AND others.amount = mine.amount "
+    "JOIN {schema}.batch_rows AS others ON others.payment = mine.payment AND others.amount IS NOT NULL "
     "AND others.batch <> mine.batch JOIN {schema}.batches AS theirs ON theirs.id = others.batch "
     "AND theirs.operation = batch.operation AND theirs.merchant_serial_number = batch.merchant_serial_number "
     "WHERE mine.batch = %s AND mine.violation IS NULL AND mine.outcome IS NULL AND NOT mine.another "
-    "AND others.violation IS NULL "
+    "AND others.violation IS NULL AND mine.amount IS NOT NULL AND (others.amount = mine.amount "
+    "OR (mine.reference IS NULL AND others.reference IS NULL AND theirs.digest <> batch.digest)) "
     "AND (others.outcome IN ('done', 'done before', 'found done', 'otherwise', 'otherwise before', 'unknown') "
     "OR (theirs.withdrawn_at IS NULL "
     "AND coalesce(others.outcome, '') NOT IN ('refused', 'held'))) "
