@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import compress
 from pathlib import Path
-from typing import Any, Final, LiteralString
+from typing import Any, LiteralString
 
 from attrs import frozen
 
 from vipps_async.batch.amounts import ALL
 from vipps_async.batch.layout import ANOTHER, reference_heading
 from vipps_async.batch.reading import InvalidRow, ValidRow
+from vipps_async.batch.report_texts import money_moved, what_to_do
 from vipps_async.batch.results import RefusalCause, RowOutcome, RowResult
 from vipps_async.batch.tables import Amount, Cell, FileStyle, ReportFormat, write_table
 from vipps_async.core.batch import BatchOperation, BatchRow, Origin
@@ -237,67 +238,6 @@ def columns(
     return tuple(name for name in names if name not in omitted)
 
 
-#: Whether money moved, and what to do now, by how a row ended; None: it was not begun. What an earlier run did for a
-#: row that this one did not send is not known to this one.
-_MOVED: Final = {
-    RowOutcome.DONE: "yes",
-    RowOutcome.DONE_BEFORE: "yes, before this run",
-    RowOutcome.FOUND_DONE: "yes, by this run or before",
-    RowOutcome.OTHERWISE: "yes, another amount",
-    RowOutcome.OTHERWISE_BEFORE: "yes, another amount, before this run",
-    RowOutcome.REFUSED: "no",
-    RowOutcome.NOT_DONE: "no",
-    RowOutcome.UNKNOWN: "perhaps",
-    RowOutcome.HELD: "not by this row",
-    RowOutcome.NOT_BEGUN: "not by this row",
-    None: "not by this row",
-}
-#: The same of a row that is refused, where that is not all that is known.
-_MOVED_UNDER_KEY: Final = {
-    RefusalCause.KEY_DONE: "not by this row; under its key before",
-    RefusalCause.KEY_OPEN: "not by this row; perhaps under its key",
-}
-_AGAIN: Final = "run the same file again: what is done is not done twice"
-_COMPARE: Final = "compare what was asked with what moved; capture or refund the difference by hand"
-_TO_DO: Final = {
-    RowOutcome.DONE: "",
-    RowOutcome.DONE_BEFORE: "",
-    RowOutcome.FOUND_DONE: "",
-    RowOutcome.OTHERWISE: _COMPARE,
-    RowOutcome.OTHERWISE_BEFORE: _COMPARE,
-    RowOutcome.REFUSED: "look the payment up in the Vipps portal; correct the row, or leave it out",
-    RowOutcome.NOT_DONE: _AGAIN,
-    RowOutcome.UNKNOWN: "run the same file again: it finds out, and moves nothing twice; do nothing by hand meanwhile",
-    RowOutcome.NOT_BEGUN: _AGAIN,
-    None: _AGAIN,
-}
-
-
-def _held_to_do(payment: str) -> str:
-    return (
-        "leave it if it is the one that was done before; if it corrects the amount of that one, move the difference by "
-        "hand; if another one is meant: write yes in its column another, or say "
-        f"--another {payment} for all rows of this payment"
-    )
-
-
-def _refused_to_do(cause: RefusalCause, reference: str, *, is_named: bool) -> str:
-    """Say what to do with a refused row; `reference` is the heading of a row's own name, `is_named`: it has one."""
-    changed = f"its key stays with its {reference}, so a corrected row needs another {reference}"
-    if not is_named:
-        changed = f"its key stays with this file, so a corrected row needs a {reference}"
-    return {
-        RefusalCause.KEY_DONE: f"leave the row out if what moved before is right; to move more, first see that it is "
-        f"wanted: {changed}, and moves its amount on top",
-        RefusalCause.KEY_OPEN: "run the same file again: it first finds out what moved under the key; do nothing by "
-        "hand meanwhile",
-        RefusalCause.KEY_REFUSED: "look the payment up in the Vipps portal; leave the row out, or correct it: "
-        f"{changed}",
-        RefusalCause.PART_CAPTURED: "what is captured can only be refunded; to release the rest, run it again with "
-        "--release-remaining",
-    }[cause]
-
-
 def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, preview: bool = False) -> str:
     """Say how a row ended, such as ``"captured"`` or ``"captured before"``."""
     done = operation.done
@@ -354,14 +294,6 @@ def write_report(
     write_table(path, list(compress(everything, kept)), records, kind, style)
 
 
-def _to_do(row: ReportRow, api: PaymentApi, *, preview: bool) -> str:
-    if row.outcome is RowOutcome.REFUSED and row.cause is not None:
-        return _refused_to_do(row.cause, reference_heading(api), is_named=row.reference is not None)
-    if row.outcome is RowOutcome.HELD:
-        return "" if preview else _held_to_do(row.payment)
-    return "" if preview and row.outcome is not RowOutcome.REFUSED else _TO_DO[row.outcome]
-
-
 def _cells(
     row: ReportRow, api: PaymentApi, operation: BatchOperation, unit: Unit, zone: TimeZone, *, preview: bool
 ) -> list[Cell]:
@@ -380,16 +312,15 @@ def _cells(
         took_effect = row.outcome is RowOutcome.FOUND_DONE or (row.outcome is not None and row.outcome.is_earlier)
         is_plan = preview and not took_effect
         is_told = row.moved is not None and (is_plan or not preview)
-        moved = "no: a dry run" if is_plan else _MOVED[row.outcome]
         ended = [
             outcome_word(row.outcome, operation, preview=preview),
             Amount(row.moved, unit) if row.moved is not None and is_told else None,
             None if row.time is None else zone.local(row.time),
             # No history shows one of a cancel, and not every API takes one.
             row.idempotency_key if operation.has_amount else None,
-            moved if row.cause is None else _MOVED_UNDER_KEY.get(row.cause, moved),
+            money_moved(row.outcome, row.cause, is_plan=is_plan),
             zone.in_text(row.reason),
-            _to_do(row, api, preview=preview),
+            what_to_do(row.outcome, row.cause, row.payment, row.reference, reference_heading(api), preview=preview),
         ]
     return [
         row.line,
