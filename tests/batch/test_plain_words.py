@@ -13,7 +13,8 @@ from vipps_async import errors
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.report import columns, write_report
-from vipps_async.batch.results import failed
+from vipps_async.batch.report_texts import what_to_do
+from vipps_async.batch.results import RowCause, failed
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.errors import ApiError, CaptureError, Effect, ErrorInfo, OutcomeUnknown, VippsError
@@ -106,3 +107,10 @@ def test_each_row_says_whether_money_moved_and_what_to_do(tmp_path: Path, outcom
     assert table["money_moved"] == (
         moved if outcome.is_earlier or outcome is RowOutcome.FOUND_DONE else "no: a dry run"
     )
+
+
+def test_what_was_dropped_is_not_to_be_named_as_another_one() -> None:
+    """That releases nothing: `journal send` is the way back, and the report says so."""
+    told = what_to_do(RowOutcome.HELD, RowCause.DROPPED, "order-1", None, "reference", preview=False)
+    assert "journal send" in told
+    assert "--another" not in told

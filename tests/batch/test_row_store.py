@@ -15,6 +15,7 @@ from vipps_async import CaptureError, ErrorInfo
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.layout import BatchFileError, Layout
 from vipps_async.batch.report import ReportRow, columns, outcome_word, write_report
+from vipps_async.batch.results import Hold
 from vipps_async.batch.row_store import RowStore
 from vipps_async.batch.tables import ReportFormat
 from vipps_async.ecom.payment_api import ECOM_API
@@ -88,7 +89,9 @@ def test_rows_that_are_alike_in_everything_need_references() -> None:
         assert "the same as line 2" in store.invalid_rows(9)[0][2]
         assert store.repeated_payments() == {"a"}
         store.hold_repetitions()
-        assert store.held_rows() == [(7, "a", 100, "meets line 2 of this file, and one of the two has no reference")]
+        (held,) = store.held_rows()
+        assert (held.line, held.payment, held.amount, held.hold.cause) == (7, "a", 100, None)
+        assert held.hold.reason == "meets line 2 of this file, and one of the two has no reference"
         assert len(list(store.rows())) == 3
 
 
@@ -109,7 +112,7 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
                 result(rows[9], RowOutcome.FOUND_DONE),
             ]
         )
-        store.hold([(rows[6], "meets another")])
+        store.hold([(rows[6], Hold("meets another"))])
         assert [row.payment for row in store.rows()] == ["a-3", "a-4", "a-5"]
         totals = store.totals()
         assert totals.outcomes == dict.fromkeys(RowOutcome, 1)

@@ -519,7 +519,7 @@ _HOLDING = of(
 _REFUSALS = of(
     "batch/refusals.py",
     ("tests/cli/test_batch_refused.py",),
-    ("        return RefusalCause.KEY_OPEN, text\n", "        return RefusalCause.KEY_REFUSED, text\n"),
+    ("        return RowCause.KEY_OPEN, text\n", "        return RowCause.KEY_REFUSED, text\n"),
     ('(done := state.has_done(verb, command.key or "")) is not None', "(done := None) is not None"),
 )
 _SETTLED_FIRST = of(

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attrs import evolve
 
+from vipps_async.batch.results import Hold, RowCause
 from vipps_async.batch.row_store import RowStore
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
@@ -15,12 +16,10 @@ from vipps_async.core.undecided import PaymentRecord, damaged_text, read_record,
 from vipps_async.journals.protocol import DamagedEntry, Entry, Journal, KeyOrigin, Outcome
 from vipps_async.money import format_amount
 
-__all__ = ["hold_rows", "is_for_good", "met_by", "met_text", "reason_to_hold", "reasons_to_hold"]
+__all__ = ["hold_of", "hold_rows", "holds_of", "met_by", "met_text"]
 
 #: Payments that the journal is asked about at once.
 _AT_ONCE = 64
-#: How the reason begins of a row that was dropped: naming its payment does not release it.
-_DROPPED = "was dropped"
 
 
 def met_by(
@@ -117,14 +116,14 @@ async def hold_rows(
     rows = store.rows_to_hold()
     while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, _AT_ONCE))):
         unnamed = await asyncio.to_thread(store.unnamed_rows, {row.payment for row, _ in page})
-        reasons = await reasons_to_hold(
+        holds = await holds_of(
             page, api, operation, merchant_serial_number, journal, damaged_open=damaged, unnamed=unnamed
         )
-        held = [(row, reason) for (row, _), reason in zip(page, reasons, strict=True) if reason]
+        held = [(row, hold) for (row, _), hold in zip(page, holds, strict=True) if hold is not None]
         await asyncio.to_thread(store.hold, held)
 
 
-async def reasons_to_hold(
+async def holds_of(
     rows: Sequence[tuple[BatchRow, bool]],
     api: PaymentApi,
     operation: BatchOperation,
@@ -133,8 +132,8 @@ async def reasons_to_hold(
     *,
     damaged_open: Sequence[DamagedEntry],
     unnamed: Mapping[str, Collection[int]],
-) -> list[str]:
-    """Say of each row why it must not be sent; empty: it may be. The journal is asked about all of them at once.
+) -> list[Hold | None]:
+    """Say of each row why it must not be sent; None: it may be. The journal is asked about all of them at once.
 
     Args:
         rows: each with whether it is released, as another one is meant than what was done before.
@@ -151,16 +150,16 @@ async def reasons_to_hold(
     #: The keys of the rows that have no reference, by payment.
     keys: dict[str, Collection[str]] = {}
 
-    async def reason(row: BatchRow, is_released: bool) -> str:  # noqa: FBT001 - as it stands in `rows`
+    async def hold(row: BatchRow, is_released: bool) -> Hold | None:  # noqa: FBT001 - as it stands in `rows`
         record = await read_record(journal, row.payment, merchant_serial_number, damaged_open)
         key = row.idempotency_key(operation, merchant_serial_number)
         if row.reference is None and record.entries and row.payment not in keys:
             numbers = unnamed.get(row.payment, ())
             keys[row.payment] = {_key_of(row, number, operation, merchant_serial_number) for number in numbers}
         file_keys = keys.get(row.payment, ())
-        return reason_to_hold(row, operation, key, record, api=api.name, is_released=is_released, file_keys=file_keys)
+        return hold_of(row, operation, key, record, api=api.name, is_released=is_released, file_keys=file_keys)
 
-    return await asyncio.gather(*(reason(row, is_released) for row, is_released in rows))
+    return await asyncio.gather(*(hold(row, is_released) for row, is_released in rows))
 
 
 def _key_of(row: BatchRow, number: int, operation: BatchOperation, merchant_serial_number: str) -> str:
@@ -170,7 +169,7 @@ def _key_of(row: BatchRow, number: int, operation: BatchOperation, merchant_seri
     return other.idempotency_key(operation, merchant_serial_number)
 
 
-def reason_to_hold(
+def hold_of(
     row: BatchRow,
     operation: BatchOperation,
     key: str,
@@ -179,24 +178,19 @@ def reason_to_hold(
     api: str,
     is_released: bool,
     file_keys: Collection[str] = (),
-) -> str:
-    """Say why a row must not be sent; empty: it may be. Arguments as for `met_by`.
+) -> Hold | None:
+    """Say why a row must not be sent; None: it may be. Arguments as for `met_by`.
 
     What stands under its own key and was dropped holds it, also where it is released: `journal send` is the way back.
     What cannot be read may be this very operation, and so holds every row of its payment, whatever it asks for.
     """
     own = record.own(key, api, operation.value)
     if own is not None and (dropped := send_again(own)):
-        return f"was {dropped}"
+        return Hold(f"was {dropped}", RowCause.DROPPED)
     if is_released:
-        return ""
+        return None
     if record.damaged:
         found = "; ".join(map(damaged_text, record.damaged))
-        return f"is of a payment of which the journal has what cannot be read, and may have moved money: {found}"
+        return Hold(f"is of a payment of which the journal has what cannot be read, and may have moved money: {found}")
     met = met_by(row, operation, key, record.entries, api=api, file_keys=file_keys)
-    return "" if met is None else met_text(met, row)
-
-
-def is_for_good(reason: str) -> bool:
-    """Tell whether a row that is held for this reason stays held though its payment is named as another one."""
-    return reason.startswith(_DROPPED)
+    return None if met is None else Hold(met_text(met, row))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from vipps_async.batch.results import RefusalCause, RowResult, moved_by
+from vipps_async.batch.results import RowCause, RowResult, moved_by
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi, PaymentCommand, PaymentState
 from vipps_async.journals.protocol import Entry, Outcome
@@ -37,9 +37,9 @@ def with_cause_of_refusal(
         is_noted: whether the refusal stands under the row's key, as that of a dry run does not.
     """
     if state is not None and is_only_part_captured(api, command, state):
-        return evolve(result, cause=RefusalCause.PART_CAPTURED)
+        return evolve(result, cause=RowCause.PART_CAPTURED)
     if is_noted and result.row.reference is not None and command.operation.has_amount:
-        return evolve(result, cause=RefusalCause.KEY_REFUSED)
+        return evolve(result, cause=RowCause.KEY_REFUSED)
     return result
 
 
@@ -67,35 +67,35 @@ def with_what_its_key_did(
     elif state is not None:
         cause, text = _by_history(api, command, state)
     else:
-        cause, text = RefusalCause.KEY_OPEN, "what moved under this key could not be looked up"
+        cause, text = RowCause.KEY_OPEN, "what moved under this key could not be looked up"
     sums = "" if state is None else f" {state.describe()}"
     return evolve(result, cause=cause, hint=f"{text[0].upper()}{text[1:]}.{sums}")
 
 
-def _by_journal(api: PaymentApi, command: PaymentCommand, entry: Entry) -> tuple[RefusalCause, str]:
+def _by_journal(api: PaymentApi, command: PaymentCommand, entry: Entry) -> tuple[RowCause, str]:
     intent, settlement = entry.intent, entry.settlement
     theirs = "all that was left" if intent.amount is None else format_amount(intent.amount, intent.currency)
     differs = _difference(api, command, intent.amount)
     if settlement is None:
         text = f"under this key a {intent.operation} of {theirs} is open, and may have moved money; {differs}"
-        return RefusalCause.KEY_OPEN, text
+        return RowCause.KEY_OPEN, text
     if settlement.outcome is not Outcome.DONE:
-        return RefusalCause.KEY_REFUSED, f"under this key a {intent.operation} of {theirs} was refused; {differs}"
+        return RowCause.KEY_REFUSED, f"under this key a {intent.operation} of {theirs} was refused; {differs}"
     amount = moved_by(api, entry)
     moved = theirs if amount is None else format_amount(amount, intent.currency)
     when = f"{settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
-    return RefusalCause.KEY_DONE, f"under this key {moved} was {command.operation.done}, done {when}; {differs}"
+    return RowCause.KEY_DONE, f"under this key {moved} was {command.operation.done}, done {when}; {differs}"
 
 
-def _by_history(api: PaymentApi, command: PaymentCommand, state: PaymentState) -> tuple[RefusalCause, str]:
+def _by_history(api: PaymentApi, command: PaymentCommand, state: PaymentState) -> tuple[RowCause, str]:
     verb = command.operation.value
     if (done := state.has_done(verb, command.key or "")) is not None:
         when = "" if done.time is None else f", by Vipps' clock {done.time:%Y-%m-%d %H:%M:%S} UTC"
         text = f"under this key {format_amount(done.amount, state.currency)} was {command.operation.done}{when}"
-        return RefusalCause.KEY_DONE, f"{text}; {_difference(api, command, done.amount)}"
+        return RowCause.KEY_DONE, f"{text}; {_difference(api, command, done.amount)}"
     if any((each.verb, each.key) == (verb, command.key) for each in state.history):
-        return RefusalCause.KEY_REFUSED, f"under this key a {verb} was refused"
-    return RefusalCause.KEY_OPEN, f"Vipps' history does not show what became of the {verb} under this key"
+        return RowCause.KEY_REFUSED, f"under this key a {verb} was refused"
+    return RowCause.KEY_OPEN, f"Vipps' history does not show what became of the {verb} under this key"
 
 
 def _difference(api: PaymentApi, command: PaymentCommand, theirs: int | None) -> str:

@@ -15,7 +15,7 @@ from vipps_async.batch.amounts import ALL
 from vipps_async.batch.layout import ANOTHER, reference_heading
 from vipps_async.batch.reading import InvalidRow, ValidRow
 from vipps_async.batch.report_texts import money_moved, what_to_do
-from vipps_async.batch.results import RefusalCause, RowOutcome, RowResult
+from vipps_async.batch.results import Hold, RowCause, RowOutcome, RowResult
 from vipps_async.batch.tables import Amount, Cell, FileStyle, ReportFormat, write_table
 from vipps_async.core.batch import BatchOperation, BatchRow, Origin
 from vipps_async.core.payment_api import PaymentApi, Unit
@@ -56,7 +56,8 @@ UNFINISHED: LiteralString = (
     "SELECT number, line, payment, amount, text, reference, another FROM {rows} AND violation IS NULL AND "
 )
 HELD_ROWS: LiteralString = (
-    "SELECT line, payment, amount, reason, count(*) OVER () FROM {rows} AND outcome = 'held' ORDER BY number LIMIT 20"
+    "SELECT line, payment, amount, reason, cause, count(*) OVER () FROM {rows} AND outcome = 'held' "
+    "ORDER BY number LIMIT 20"
 )
 TOTALS: LiteralString = (
     "SELECT violation IS NOT NULL, coalesce(outcome, 'not begun'), count(*), coalesce(sum(moved), 0) "
@@ -71,8 +72,16 @@ REPORT: LiteralString = (
     "FROM {rows}"
 )
 
-#: A row that is held: its line, its payment, its amount in minor units (None: all that is left, or a cancel), and why.
-HeldRow = tuple[int, str, int | None, str]
+
+@frozen(kw_only=True)
+class HeldRow:
+    """A row that is held."""
+
+    line: int
+    payment: str
+    #: Minor units; None: all that is left, or a cancel.
+    amount: int | None
+    hold: Hold
 
 
 @frozen(kw_only=True)
@@ -100,8 +109,8 @@ class ReportRow:
     idempotency_key: str | None
     #: What happened, if that is not plain from its outcome.
     reason: str
-    #: Why it is refused, where that changes what is to be done.
-    cause: RefusalCause | None = None
+    #: Why it is refused or held, where that changes what is to be done.
+    cause: RowCause | None = None
 
     @property
     def asked(self) -> tuple[object, ...]:
@@ -181,14 +190,21 @@ def report_row(values: Sequence[Any]) -> ReportRow:
         time=datetime.fromisoformat(time) if isinstance(time, str) else time,
         idempotency_key=key,
         reason=reason or "",
-        cause=None if cause is None else RefusalCause(cause),
+        cause=_cause(cause),
     )
+
+
+def _cause(stored: str | None) -> RowCause | None:
+    return None if stored is None else RowCause(stored)
 
 
 def held_rows(found: Sequence[Sequence[Any]]) -> tuple[list[HeldRow], int]:
     """Read what `HELD_ROWS` gives: the first rows, and how many there are in all."""
-    rows = [(line, payment, amount, reason) for line, payment, amount, reason, _ in found]
-    return rows, found[0][4] if found else 0
+    rows = [
+        HeldRow(line=line, payment=payment, amount=amount, hold=Hold(reason, _cause(cause)))
+        for line, payment, amount, reason, cause, _ in found
+    ]
+    return rows, found[0][-1] if found else 0
 
 
 def totals_of(groups: Sequence[Sequence[Any]], refusals: Iterable[Sequence[Any]]) -> Totals:

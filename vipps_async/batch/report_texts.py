@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vipps_async.batch.results import RefusalCause, RowOutcome
+from vipps_async.batch.results import RowCause, RowOutcome
 
 __all__ = ["money_moved", "what_to_do"]
 
@@ -25,8 +25,8 @@ _MOVED: Final = {
 }
 #: The same of a row that is refused, where that is not all that is known.
 _MOVED_UNDER_KEY: Final = {
-    RefusalCause.KEY_DONE: "not by this row; under its key before",
-    RefusalCause.KEY_OPEN: "not by this row; perhaps under its key",
+    RowCause.KEY_DONE: "not by this row; under its key before",
+    RowCause.KEY_OPEN: "not by this row; perhaps under its key",
 }
 _AGAIN: Final = "run the same file again: what is done is not done twice"
 _COMPARE: Final = "compare what was asked with what moved; capture or refund the difference by hand"
@@ -43,6 +43,10 @@ _TO_DO: Final = {
     None: _AGAIN,
 }
 
+_DROPPED_TO_DO: Final = (
+    "leave it if it was rightly dropped; to carry it out all the same: `vipps-async journal send` with this row's key"
+)
+
 
 def _held_to_do(payment: str) -> str:
     return (
@@ -52,24 +56,23 @@ def _held_to_do(payment: str) -> str:
     )
 
 
-def _refused_to_do(cause: RefusalCause, heading: str, *, is_named: bool) -> str:
+def _refused_to_do(cause: RowCause, heading: str, *, is_named: bool) -> str:
     """Say what to do with a refused row; `heading` is that of a row's own name, `is_named`: it has one."""
     changed = f"its key stays with its {heading}, so a corrected row needs another {heading}"
     if not is_named:
         changed = f"its key stays with this file, so a corrected row needs a {heading}"
     return {
-        RefusalCause.KEY_DONE: f"leave the row out if what moved before is right; to move more, first see that it is "
+        RowCause.KEY_DONE: f"leave the row out if what moved before is right; to move more, first see that it is "
         f"wanted: {changed}, and moves its amount on top",
-        RefusalCause.KEY_OPEN: "run the same file again: it first finds out what moved under the key; do nothing by "
+        RowCause.KEY_OPEN: "run the same file again: it first finds out what moved under the key; do nothing by "
         "hand meanwhile",
-        RefusalCause.KEY_REFUSED: "look the payment up in the Vipps portal; leave the row out, or correct it: "
-        f"{changed}",
-        RefusalCause.PART_CAPTURED: "what is captured can only be refunded; to release the rest, run it again with "
+        RowCause.KEY_REFUSED: f"look the payment up in the Vipps portal; leave the row out, or correct it: {changed}",
+        RowCause.PART_CAPTURED: "what is captured can only be refunded; to release the rest, run it again with "
         "--release-remaining",
     }[cause]
 
 
-def money_moved(outcome: RowOutcome | None, cause: RefusalCause | None, *, is_plan: bool) -> str:
+def money_moved(outcome: RowOutcome | None, cause: RowCause | None, *, is_plan: bool) -> str:
     """Say whether money moved.
 
     Args:
@@ -83,7 +86,7 @@ def money_moved(outcome: RowOutcome | None, cause: RefusalCause | None, *, is_pl
 
 def what_to_do(
     outcome: RowOutcome | None,
-    cause: RefusalCause | None,
+    cause: RowCause | None,
     payment: str,
     reference: str | None,
     heading: str,
@@ -94,7 +97,7 @@ def what_to_do(
 
     Args:
         outcome: how it ended; None: it was not begun.
-        cause: why it is refused, where that is known.
+        cause: why it is refused or held, where that is known.
         payment: its payment.
         reference: its own name; None: it has none.
         heading: what its file calls such a name.
@@ -103,5 +106,5 @@ def what_to_do(
     if outcome is RowOutcome.REFUSED and cause is not None:
         return _refused_to_do(cause, heading, is_named=reference is not None)
     if outcome is RowOutcome.HELD:
-        return "" if preview else _held_to_do(payment)
+        return "" if preview else _DROPPED_TO_DO if cause is RowCause.DROPPED else _held_to_do(payment)
     return "" if preview and outcome is not RowOutcome.REFUSED else _TO_DO[outcome]

@@ -41,7 +41,8 @@ from vipps_async.errors import (
 from vipps_async.journals.protocol import Entry
 
 __all__ = [
-    "RefusalCause",
+    "Hold",
+    "RowCause",
     "RowOutcome",
     "RowResult",
     "done",
@@ -117,7 +118,7 @@ class RowOutcome(enum.Enum):
     """The same, but it was so before this run: the journal has it. Nothing was done now."""
     REFUSED = "refused"
     """Vipps, or a rule of its API that was checked here, refused it: nothing moved by this row. Under its key something
-    may have moved before, with other content: see `RefusalCause`.
+    may have moved before, with other content: see `RowCause`.
     """
     NOT_DONE = "not done"
     """No money moved, for a reason that can pass: not sent, throttled, keys not accepted. Run the batch again."""
@@ -139,8 +140,8 @@ class RowOutcome(enum.Enum):
         return self in {RowOutcome.DONE_BEFORE, RowOutcome.OTHERWISE_BEFORE}
 
 
-class RefusalCause(enum.Enum):
-    """Why a row is refused, where that says whether money moved under its key, or what to do."""
+class RowCause(enum.Enum):
+    """Why a row is refused or held, where that says whether money moved under its key, or what to do."""
 
     KEY_DONE = "key done"
     """The row's key stands for an operation with other content, and that one is done: its money moved before."""
@@ -150,6 +151,17 @@ class RefusalCause(enum.Enum):
     """The row's reference, and so its key, stays with what was refused: other content needs another reference."""
     PART_CAPTURED = "part captured"
     """A part of the payment is captured, so only a cancel with `release_remaining` releases the rest."""
+    DROPPED = "dropped"
+    """The operation under the row's key was dropped by hand: `journal send` alone sends it again."""
+
+
+@frozen
+class Hold:
+    """Why a row must not be sent."""
+
+    #: What it meets, as a person reads it behind "it".
+    reason: str
+    cause: RowCause | None = None
 
 
 @frozen(kw_only=True)
@@ -170,7 +182,7 @@ class RowResult:
     """Why it did not take effect, or may not have."""
     hint: str = ""
     """What Vipps has on the payment, where that explains a refusal; or what a row that is held meets."""
-    cause: RefusalCause | None = None
+    cause: RowCause | None = None
     """Why it is refused, where that changes what is to be done; None: the error says all."""
     result: object = field(default=None, repr=False)
     """The API's result, such as a `CaptureResult`, where there is one."""

@@ -14,7 +14,7 @@ from vipps_async.batch import report as stored
 from vipps_async.batch.layout import Layout, reference_heading
 from vipps_async.batch.reading import FileReader
 from vipps_async.batch.report import HeldRow, ReportRow, Totals
-from vipps_async.batch.results import RefusalCause, RowOutcome, RowResult
+from vipps_async.batch.results import Hold, RowCause, RowOutcome, RowResult
 from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
@@ -183,7 +183,8 @@ class RowStore:
     def hold_repetitions(self) -> None:
         """Hold rows that may repeat an earlier one of the same file."""
         found = self._all(_REPETITIONS)
-        self._hold([(f"meets line {line} of this file, and one of the two has no reference", n) for n, line in found])
+        text = "meets line {} of this file, and one of the two has no reference"
+        self._hold((number, Hold(text.format(line))) for number, line in found)
 
     def rows_to_hold(self) -> Iterator[tuple[BatchRow, bool]]:
         """Go through the rows that are neither held nor ended, each with whether it is released."""
@@ -198,12 +199,13 @@ class RowStore:
             found.setdefault(payment, []).append(number)
         return found
 
-    def hold(self, rows: Iterable[tuple[BatchRow, str]]) -> None:
-        """Note that rows are not to be sent, and what each of them meets."""
-        self._hold([(reason, row.origin.number) for row, reason in rows if row.origin is not None])
+    def hold(self, rows: Iterable[tuple[BatchRow, Hold]]) -> None:
+        """Note that rows are not to be sent, and why."""
+        self._hold([(row.origin.number, hold) for row, hold in rows if row.origin is not None])
 
-    def _hold(self, values: Sequence[tuple[str, int]]) -> None:
-        self._many("UPDATE rows SET outcome = 'held', reason = ? WHERE number = ?", values)
+    def _hold(self, holds: Iterable[tuple[int, Hold]]) -> None:
+        values = [(hold.reason, None if hold.cause is None else hold.cause.value, number) for number, hold in holds]
+        self._many("UPDATE rows SET outcome = 'held', reason = ?, cause = ? WHERE number = ?", values)
 
     def held_rows(self) -> list[HeldRow]:
         """Return the first rows that are held."""
@@ -275,7 +277,7 @@ class RowStore:
             for line, payment, reference, outcome, reason in found
         ]
 
-    def count_refused(self, cause: RefusalCause) -> int:
+    def count_refused(self, cause: RowCause) -> int:
         """Count the rows that are refused for this cause."""
         return int(self._all("SELECT count(*) FROM rows WHERE cause = ?", (cause.value,))[0][0])
 

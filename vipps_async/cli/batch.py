@@ -15,7 +15,7 @@ from vipps_async.batch.job import BatchJob, JobOptions
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.report import Totals, write_report
-from vipps_async.batch.results import RefusalCause, RowOutcome
+from vipps_async.batch.results import RowCause, RowOutcome
 from vipps_async.batch.row_store import RowStore
 from vipps_async.batch.settled_first import SettledBeside, note_open, settle_open, settled_beside
 from vipps_async.batch.tables import FileStyle, ReportFormat
@@ -306,7 +306,7 @@ class _Command:
         if report is None and not (options.dry_run and totals.rows <= MOST_ROWS):
             rows = await asyncio.to_thread(self.store.unsuccessful_rows, MOST_NAMED)
             say_what_is_not_done(rows, totals, options.operation, preview=options.dry_run)
-        if count := await asyncio.to_thread(self.store.count_refused, RefusalCause.PART_CAPTURED):
+        if count := await asyncio.to_thread(self.store.count_refused, RowCause.PART_CAPTURED):
             what = "payment is" if count == 1 else "payments are"
             say(f"{count:,} {what} captured in part: to release the rest, run it again with --release-remaining")
         is_printed = self._tell_how_it_ended(totals, failure, before=shown_rows)

@@ -14,11 +14,10 @@ from typing import BinaryIO
 import click
 
 from vipps_async.apis import APIS, IN_OTHER_CURRENCIES
-from vipps_async.batch.holding import is_for_good
 from vipps_async.batch.layout import BatchFileError, FileFormat, Layout
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.report import HeldRow, Totals
-from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.results import RowCause, RowOutcome
 from vipps_async.batch.row_store import RowStore
 from vipps_async.cli.batch_output import counted
 from vipps_async.cli.commands import Command, Options
@@ -226,13 +225,15 @@ def say_what_is_held(held: Sequence[HeldRow], count: int, api: PaymentApi, *, re
     """
     if not count:
         return
-    for line, payment, amount, reason in held[:_MOST_SHOWN]:
-        sum_text = "" if amount is None else f"{format_amount(amount, api.currency)} "
-        say(f"line {line}: {plain(payment)}: {sum_text}is held: it {plain(reason)}")
+    for row in held[:_MOST_SHOWN]:
+        sum_text = "" if row.amount is None else f"{format_amount(row.amount, api.currency)} "
+        say(f"line {row.line}: {plain(row.payment)}: {sum_text}is held: it {plain(row.hold.reason)}")
     if count > _MOST_SHOWN:
         say(f"... and {count - _MOST_SHOWN:,} more{'' if reported else '; --report lists them all'}.")
-    say(f"{count:,} rows are held: not sent, as they may be what was done before. Adding a reference changes nothing.")
-    releasable = next((payment for _, payment, _, reason in held if not is_for_good(reason)), None)
+    rows = "1 row is held: not sent, as it" if count == 1 else f"{count:,} rows are held: not sent, as they"
+    say(f"{rows} may be what was done before. Adding a reference changes nothing.")
+    # Naming the payment of what was dropped releases nothing.
+    releasable = next((row.payment for row in held if row.hold.cause is not RowCause.DROPPED), None)
     if releasable is not None:
         say(f"Where another one is meant, name its payment: --another {plain(releasable)}")
 

@@ -52,8 +52,9 @@ def decisions() -> list[Command]:
         "drop",
         _drop,
         "decide that one open operation is never sent again",
-        "Decides that one open operation is never sent again by recovery. What was sent before may still take effect, "
-        f"so it stays open until the horizon, and recovery then settles it by what details show. {_STATUSES}",
+        "Decides that one open operation is never sent again, but by `journal send`. What was sent before may still "
+        "take effect, so it stays open until the horizon, and recovery then settles it by what details show. "
+        f"{_STATUSES}",
     )
     for made in (send, drop):
         made.argument("key", metavar="KEY", help="its idempotency key, as `journal list` shows it (-- before -KEY)")

@@ -122,7 +122,7 @@ ADD_BATCH: LiteralString = (
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
 )
 COPY_ROWS: LiteralString = (
-    "COPY {schema}.batch_rows (batch, chunk, outcome, reason, " + stored.ASKED_COLUMNS + ") FROM STDIN"
+    "COPY {schema}.batch_rows (batch, chunk, outcome, reason, cause, " + stored.ASKED_COLUMNS + ") FROM STDIN"
 )
 #: Holds rows that may repeat a row of another batch, begun or not: the same sales unit, operation, payment and
 #: amount, and one of the two has no reference, or both have the same one and go over two APIs. A row under the same key

@@ -281,7 +281,9 @@ async def _copy(
                 chunk = None if row.violation is not None else zlib.crc32(row.payment.encode()) % count
                 if chunk is not None:
                     used.add(chunk)
-                held = (row.outcome.value, row.reason) if row.outcome is RowOutcome.HELD else (None, None)
+                held: tuple[str | None, ...] = (None, None, None)
+                if row.outcome is RowOutcome.HELD:
+                    held = (row.outcome.value, row.reason, None if row.cause is None else row.cause.value)
                 await copy.write_row((batch, chunk, *held, number, row.line, *row.asked))
     return sorted(used)
 

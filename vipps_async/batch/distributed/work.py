@@ -18,7 +18,7 @@ from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import ChunkRow, Chunks, ClaimedChunk, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY, STALE_AFTER, current_fence
-from vipps_async.batch.holding import reasons_to_hold
+from vipps_async.batch.holding import holds_of
 from vipps_async.batch.many import carry_out_many
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.core.batch import BatchOperation, BatchRow
@@ -280,13 +280,15 @@ class ChunkRunner:
         unnamed = await self._chunks.unnamed_rows(claim)
         for begin in range(0, len(found), _HOLD):
             page = [(each.row, each.another) for each in found[begin : begin + _HOLD]]
-            reasons = await reasons_to_hold(page, api, operation, msn, journal, damaged_open=damaged, unnamed=unnamed)
-            for (row, _), reason in zip(page, reasons, strict=True):
-                if not reason:
+            holds = await holds_of(page, api, operation, msn, journal, damaged_open=damaged, unnamed=unnamed)
+            for (row, _), hold in zip(page, holds, strict=True):
+                if hold is None:
                     yield row
                     continue
                 key = row.idempotency_key(operation, msn)
-                result = RowResult(row=row, outcome=RowOutcome.HELD, idempotency_key=key, hint=reason)
+                result = RowResult(
+                    row=row, outcome=RowOutcome.HELD, idempotency_key=key, hint=hold.reason, cause=hold.cause
+                )
                 self._count(run, result)
                 run.unsaved.append(result)
 
