@@ -86,6 +86,24 @@ def test_check(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "--journal", path) == 2
 
 
+def test_discard(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be read is deleted, with --yes where nobody can be asked; what can be read never is."""
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE entries SET amount = 1 WHERE payment = 'acme-1'")
+    before = keys(path)
+    assert run("discard", 1, "--journal", path) == 2
+    err = capsys.readouterr().err
+    assert "Compare first: vipps-async payment show acme-1" in err
+    assert "Nothing was changed" in err
+    assert run("discard", 2, "--journal", path, "--yes") == 2
+    assert "entry 2 of the journal can be read, or is not there; nothing was deleted" in capsys.readouterr().err
+    assert run("check", "--journal", path) == 1
+    assert run("discard", 1, "--journal", path, "--yes") == 0
+    assert "deleted: entry 1 of the journal, payment acme-1" in capsys.readouterr().out
+    assert run("check", "--journal", path) == 0
+    assert keys(path) == before
+
+
 def test_prune(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """400 days unless one says otherwise; below 365 only by force; what is open stays."""
     assert run("prune", "--journal", path) == 0

@@ -212,6 +212,17 @@ async def test_a_partly_captured_payment_is_released_only_when_told_so(sandbox: 
     assert sandbox.payment("order-1").released == 39_900
 
 
+async def test_another_amount_is_told_as_settled(sandbox: Sandbox) -> None:
+    """Vipps has moved another amount: both are told, with what to do, and nothing is said to be unknown or open."""
+    sandbox.faults.script("capture", Fault.OTHER_AMOUNT_MOVED)
+    finished = await shell(sandbox, *CAPTURE, "--amount", "100.00", "--idempotency-key", "cap-1")
+    assert finished.status == 3
+    assert "Vipps has carried it out otherwise than asked" in finished.err
+    assert "To see it: vipps-async payment show order-1" in finished.err
+    for untrue in ("To repeat it", "To settle it", "Money may have moved"):
+        assert untrue not in finished.err
+
+
 async def test_a_refusal_is_status_1(sandbox: Sandbox) -> None:
     """What Vipps said, what to do, and that no money moved; for machines the same as one object."""
     refused = await shell(sandbox, *CAPTURE, "--amount", "500.00")

@@ -11,7 +11,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +269,19 @@ async def damaged(request: pytest.FixtureRequest, path: Path) -> Any:
     yield journal
     with contextlib.suppress(JournalError):
         await journal.aclose()
+
+
+async def test_a_row_that_cannot_be_read_is_deleted_by_hand_alone(damaged: Any) -> None:
+    """`prune` leaves it, `discard` deletes it, open as it is, and no other row; from then on it keeps nothing back."""
+    assert await damaged.prune(older_than=timedelta(0), force=True) == 0
+    for other in (1, 99):
+        with pytest.raises(JournalError, match=f"entry {other} of the journal can be read, or is not there"):
+            await damaged.discard(other)
+    assert (await damaged.discard(2)).payment == "acme-2"
+    assert await damaged.damaged() == []
+    assert len(await all_open(damaged)) == 2
+    acquired, _ = await damaged.begin(damaged_wish(), owner="b", lease=LONG, adopt=True)
+    assert acquired is AcquireResult.ACQUIRED
 
 
 async def test_what_needs_a_damaged_row_fails_alone(damaged: Any) -> None:

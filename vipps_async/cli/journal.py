@@ -282,7 +282,7 @@ async def _check(options: Options) -> int:
     lines = [f"entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}" for row in damaged]
     lines.append(
         f"{len(damaged)} cannot be read; nothing is ever sent for them. Compare the history of their payments at Vipps "
-        "with your books, and keep a copy of the journal."
+        "with your books, and keep a copy of the journal; then `vipps-async journal discard ENTRY` deletes one of them."
         if damaged
         else "no damage found"
     )

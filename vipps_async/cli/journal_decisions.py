@@ -15,10 +15,11 @@ from vipps_async.cli.confirmation import add_yes, ask_anywhere, telling_if_cut_o
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_open import ask_about_open, find_open, look_up, name_open
 from vipps_async.cli.journal_text import CUT_OFF, about, is_leased, moved_amount, recovery_text
-from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, sales_unit_option
+from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, positive, sales_unit_option
 from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
+from vipps_async.core.undecided import damaged_text
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
 from vipps_async.session import VippsSession
@@ -39,7 +40,7 @@ _KEYED = frozenset(operation.value for operation in BatchOperation if operation.
 
 
 def decisions() -> list[Command]:
-    """Make the three actions of `journal`."""
+    """Make these actions of `journal`."""
     send = _decision(
         "send",
         _send,
@@ -69,7 +70,21 @@ def decisions() -> list[Command]:
         "or settings, or it could not be found out, and nothing was changed; 6: another process has the journal; 7: it "
         "is another Vipps, and nothing was changed; 8: it is bound to it, but that could not be printed.",
     )
-    return [send, drop, rebind]
+    discard = Command(
+        "discard",
+        guarded(_discard),
+        "delete one entry that cannot be read, once its payment has been compared with the books",
+        "An entry that cannot be read keeps others of its payment from being sent unawares. This deletes it, once the "
+        "payment's history at Vipps (`payment show`) has been compared with the books: from then on the journal has "
+        "nothing against the same capture or refund. Exit status 0: it is deleted; 1: somebody was asked and said no; "
+        "2: it can be read, or is not there, and nothing was deleted; 6: another process has the journal; 8: it is "
+        "deleted, but that could not be printed.",
+        examples=["journal check", "journal discard 7"],
+    )
+    add_store(discard)
+    add_yes(discard)
+    discard.argument("position", type=positive, metavar="ENTRY", help="its number, as `journal check` shows it")
+    return [send, drop, rebind, discard]
 
 
 def _decision(name: str, run: Run, purpose: str, description: str) -> Command:
@@ -217,6 +232,17 @@ class _UntilEntry:
                 yield entry
             if entry.intent.identity == self.intent.identity:
                 return
+
+
+async def _discard(options: Options) -> int:
+    async with opened(options, thorough=True) as journal:
+        row = next((each for each in await journal.damaged() if each.position == options.position), None)
+        if row is not None:
+            say(f"{damaged_text(row)}\nCompare first: vipps-async payment show {row.payment}")
+            if (status := await ask_anywhere("Delete it?", yes=options.yes)) is not None:
+                return status
+        row = await journal.discard(options.position)
+    return finish(DONE, f"deleted: {damaged_text(row)}")
 
 
 # --- rebind -----------------------------------------------------------------------------------------------------------

@@ -148,7 +148,10 @@ class JournalCheck:
             return JournalError(
                 f"this {text}; nothing was sent now",
                 effect=Effect.POSSIBLE,
-                advice=f"look at the payment, and compare it with your books; {another}",
+                advice=(
+                    f"look at the payment, and compare it with your books; {another}; once they agree, `vipps-async "
+                    "journal discard ENTRY` deletes what cannot be read"
+                ),
             )
         return None
 

@@ -38,6 +38,7 @@ from vipps_async.errors import (
     ApiError,
     Effect,
     OrderLockedError,
+    UnexpectedResponseError,
     VippsError,
 )
 from vipps_async.journals.rows import DamagedEntryError
@@ -234,6 +235,9 @@ class _Run:
         say(f"vipps-async: {plain(error)}")
         if error.effect is Effect.NONE:
             say("No money moved by this command.")
+        elif isinstance(error, UnexpectedResponseError) and error.carried_out is not None:
+            # It is known what moved: the error says it, and there is nothing to find out, repeat or settle.
+            say(f"To see it: {self._show}")
         elif self._is_of_journal(error):
             # It has let nothing out: there is nothing under this command's key to go on with.
             say(f"Nothing was sent by this command.\nTo find out: {self._show}")

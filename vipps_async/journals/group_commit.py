@@ -83,8 +83,8 @@ class Store(Protocol):
         """Return all entries of one payment, oldest first."""
         ...
 
-    async def delete(self, positions: Sequence[int]) -> int:
-        """Delete these entries unless they are open; returns how many were."""
+    async def delete(self, positions: Sequence[int], *, also_open: bool) -> int:
+        """Delete these entries, settled or also open; returns how many were."""
         ...
 
     async def world(self) -> World | None:

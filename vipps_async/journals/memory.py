@@ -98,9 +98,9 @@ class MemoryJournal(JournalMethods):
         wanted = (payment, merchant_serial_number)
         return [row for row in self._rows() if (row[1].intent.payment, row[1].intent.merchant_serial_number) == wanted]
 
-    async def _delete(self, positions: Sequence[int]) -> int:
+    async def _delete(self, positions: Sequence[int], *, also_open: bool = False) -> int:
         rows = dict(self._rows())
-        settled = [rows[position] for position in positions if rows[position].settlement is not None]
+        settled = [rows[each] for each in positions if also_open or rows[each].settlement is not None]
         for entry in settled:
             self._slots.remove(entry.intent)
         return len(settled)

@@ -161,6 +161,27 @@ class JournalMethods(abc.ABC):
             found.append(position)
         return await self._delete(found)
 
+    async def discard(self, position: int) -> DamagedEntry:
+        """Delete one row that cannot be read: for whoever has compared its payment at Vipps with the books.
+
+        From then on it speaks against nothing, and keeps no operation of its payment from being sent.
+
+        Args:
+            position: its place, as `damaged` names it.
+
+        Returns:
+            What was deleted.
+
+        Raises:
+            JournalError: nothing was deleted: it can be read, or is not there; or the store has failed.
+        """
+        found = next((row for row in await self.damaged() if row.position == position), None)
+        if found is None:
+            text = f"entry {position} of the journal can be read, or is not there; nothing was deleted"
+            raise JournalError(text, advice="`vipps-async journal check` lists the entries that cannot be read")
+        await self._delete([position], also_open=True)
+        return found
+
     # --- what a store does -------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
@@ -186,5 +207,5 @@ class JournalMethods(abc.ABC):
         """Return the rows of one payment with their positions."""
 
     @abc.abstractmethod
-    async def _delete(self, positions: Sequence[int]) -> int:
-        """Delete these rows unless they are open meanwhile; returns how many were deleted."""
+    async def _delete(self, positions: Sequence[int], *, also_open: bool = False) -> int:
+        """Delete these rows, unless they are open meanwhile and that is not said; returns how many were deleted."""

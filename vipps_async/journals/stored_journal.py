@@ -180,8 +180,8 @@ class StoredJournal(JournalMethods):
     async def _rows_of_payment(self, payment: str, merchant_serial_number: str) -> Sequence[Row]:
         return await (await self._written_store()).of_payment(payment, merchant_serial_number)
 
-    async def _delete(self, positions: Sequence[int]) -> int:
-        return await (await self._written_store()).delete(positions)
+    async def _delete(self, positions: Sequence[int], *, also_open: bool = False) -> int:
+        return await (await self._written_store()).delete(positions, also_open=also_open)
 
     async def _written_store(self) -> Store:
         # Reads go past what waits to be committed; they must not go past outcomes that were accepted before them.

@@ -156,5 +156,5 @@ ORDER_ENTRIES: LiteralString = (
 )
 
 DELETE_ENTRIES: LiteralString = (
-    "DELETE FROM {schema}.journal_entries WHERE position = ANY(%s::bigint[]) AND outcome IS NOT NULL"
+    "DELETE FROM {schema}.journal_entries WHERE position = ANY(%s::bigint[]) AND (%s OR outcome IS NOT NULL)"
 )

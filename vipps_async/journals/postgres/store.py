@@ -117,10 +117,12 @@ class PostgresStore(Database):
         rows = await self.rows(statements.ORDER_ENTRIES, (payment, merchant_serial_number))
         return [read_row(row) for row in rows]
 
-    async def delete(self, positions: Sequence[int]) -> int:
-        """Delete these entries unless they are open; returns how many were."""
+    async def delete(self, positions: Sequence[int], *, also_open: bool) -> int:
+        """Delete these entries, settled or also open; returns how many were."""
         async with self.transaction("written") as connection:
-            return (await connection.execute(self.sql(statements.DELETE_ENTRIES), (list(positions),))).rowcount
+            return (
+                await connection.execute(self.sql(statements.DELETE_ENTRIES), (list(positions), also_open))
+            ).rowcount
 
     async def world(self) -> World | None:
         """The world that the journal is bound to."""

@@ -207,8 +207,8 @@ class SqliteStore:
         where = "payment = ? AND merchant_serial_number = ? ORDER BY position"
         return self._page(where, (payment, merchant_serial_number))
 
-    def delete(self, positions: Sequence[int]) -> int:
-        """Delete these entries unless they are open, so that nothing of them is left in the file or its log."""
+    def delete(self, positions: Sequence[int], *, also_open: bool) -> int:
+        """Delete these entries, settled or also open, so that nothing of them is left in the file or its log."""
         if not positions:
             return 0
         deleted = 0
@@ -217,8 +217,8 @@ class SqliteStore:
             try:
                 with self._transaction():
                     for position in positions:
-                        statement = "DELETE FROM entries WHERE position = ? AND outcome IS NOT NULL"
-                        deleted += self._connection.execute(statement, (position,)).rowcount
+                        statement = "DELETE FROM entries WHERE position = ? AND (? OR outcome IS NOT NULL)"
+                        deleted += self._connection.execute(statement, (position, also_open)).rowcount
             finally:
                 self._connection.execute("PRAGMA secure_delete = OFF")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

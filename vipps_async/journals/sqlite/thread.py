@@ -78,9 +78,9 @@ class SqliteThread:
         """See `Store`."""
         return await self._do(lambda file: file.of_payment(payment, merchant_serial_number))
 
-    async def delete(self, positions: Sequence[int]) -> int:
+    async def delete(self, positions: Sequence[int], *, also_open: bool) -> int:
         """See `Store`."""
-        return await self._do(lambda file: file.delete(positions))
+        return await self._do(lambda file: file.delete(positions, also_open=also_open))
 
     async def world(self) -> World | None:
         """See `Store`."""
