@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 from tests.journals.material import intent, settlement
 from vipps_async import AcquireResult, Entry, KeyOrigin, Outcome
 from vipps_async.errors import JournalError
-from vipps_async.journals.rules import Answer, Attempt, Begin, Claim, Command, Release, Settle, apply, same_operation
+from vipps_async.journals.rules import (
+    Attempt,
+    Begin,
+    Claim,
+    Command,
+    CommandResult,
+    Release,
+    Settle,
+    apply,
+    same_operation,
+)
 from vipps_async.journals.sqlite import store as store_module
 from vipps_async.journals.sqlite.store import SqliteStore
 
@@ -50,7 +60,7 @@ def settle(number: int, outcome: Outcome = Outcome.DONE, owner: str | None = Non
     return Settle(intent(number, **changes), settlement(outcome), owner)
 
 
-def results(answers: Sequence[Answer]) -> list[AcquireResult | None]:
+def results(answers: Sequence[CommandResult]) -> list[AcquireResult | None]:
     """What the works of a commit found."""
     return [acquired for acquired, _ in answers]
 
@@ -314,11 +324,11 @@ class Model:
     def __init__(self) -> None:
         self.entries: dict[object, Entry] = {}
 
-    def commit(self, commands: Sequence[Command]) -> list[Answer]:
+    def commit(self, commands: Sequence[Command]) -> list[CommandResult]:
         """Do all works in their order."""
         return [self._one(command) for command in commands]
 
-    def _one(self, command: Command) -> Answer:
+    def _one(self, command: Command) -> CommandResult:
         if isinstance(command, Begin) and command.adopt:
             wanted = (command.intent.payment, command.intent.name)
             alike = [one for one in self.entries.values() if (one.intent.payment, one.intent.name) == wanted]
@@ -436,7 +446,7 @@ def test_the_file_is_as_the_model(commits: list[Commit], most: int) -> None:
             assert len(store._leased) <= most
 
 
-def _to_callers(commands: Sequence[Command], answers: Sequence[Answer]) -> list[Answer]:
+def _to_callers(commands: Sequence[Command], answers: Sequence[CommandResult]) -> list[CommandResult]:
     """What somebody gets to see: who settles or releases is told nothing."""
     return [
         answer

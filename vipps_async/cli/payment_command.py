@@ -96,7 +96,7 @@ async def run_command(options: Options, command: PaymentRun) -> int:
     # `timeout`, systemd and container runtimes end a command so: it is answered like Ctrl-C.
     loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     try:
-        return await _Run(command, options).run()
+        return await _CommandRun(command, options).run()
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
 
@@ -116,7 +116,7 @@ class _TokenWatch:
 
 
 @define
-class _Run:
+class _CommandRun:
     command: PaymentRun
     options: Options
     #: Where the journal is; None: none is used.

@@ -16,6 +16,7 @@ from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, No
 from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery_limit import RecoveryLimiter
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
+from vipps_async.core.refusal import is_about_payment
 from vipps_async.core.stored_error import dropped_text, is_permanent, stored_error
 from vipps_async.core.stored_outcome import OUTCOMES, answer_record
 from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
@@ -27,8 +28,6 @@ __all__ = ["RUN", "Lane", "OpenEntry", "RecoveryRun"]
 #: How long a payment can be accepted by its customer (five minutes for the link, five in the app), and a margin: an
 #: initiate that may still arrive within it is not settled as never arrived.
 _PAYMENT_LIVES = timedelta(minutes=11)
-#: Statuses by which it is not the payment that was looked at: keys, limits, a server in trouble.
-_NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
 
 @define(eq=False)
@@ -233,7 +232,7 @@ class OpenEntry:
         def interpret_refusal(error: ApiError) -> Evidence[Any]:
             nonlocal answered, refusal
             refusal = error
-            answered = error.status not in _NO_ANSWER and error.status < 500
+            answered = is_about_payment(error)
             assert reconciliation is not None  # noqa: S101 - for the type checker
             return reconciliation.interpret_refusal(error)
 

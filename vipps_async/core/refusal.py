@@ -23,11 +23,13 @@ from vipps_async.core.redaction import redact
 from vipps_async.errors import ApiError, Effect, ErrorInfo
 from vipps_async.transports.protocol import Response
 
-__all__ = ["Refusal", "read_refusal", "read_retry_after", "shown_body"]
+__all__ = ["Refusal", "is_about_payment", "read_refusal", "read_retry_after", "shown_body"]
 
 #: The longest wait that is understood, in seconds: a year. Whoever asks for more is taken to ask for this, which is
 #: longer than any call may take; taking it for unreadable would mean coming back at once.
 _LONGEST_WAIT = 365 * 86_400.0
+#: Statuses by which it is not the payment that was looked at: keys, limits, a server in trouble.
+_NOT_ABOUT_PAYMENT = frozenset({401, 403, 408, 425, 429})
 #: The longest text that is looked at as a date, in characters; one of HTTP has 29.
 _LONGEST_DATE = 100
 #: The longest error text that is kept of one error, in characters.
@@ -186,6 +188,11 @@ def _message(status: int, body: ErrorBody, shown: tuple[ErrorInfo, ...], show: S
         text = "no readable error text"
         text += f" ({_shown(body, show)})" if body.json is None else ""
     return f"Vipps answered HTTP {status}: {text}"
+
+
+def is_about_payment(error: ApiError) -> bool:
+    """Tell whether a refusal says something of the payment, and not of the keys, a limit or a server in trouble."""
+    return error.status < 500 and error.status not in _NOT_ABOUT_PAYMENT
 
 
 def _shown(body: ErrorBody, show: Show) -> str:

@@ -19,7 +19,7 @@ from attrs import define, frozen
 from vipps_async.errors import JournalError
 from vipps_async.journals.protocol import DamagedEntry, Entry, World
 from vipps_async.journals.rows import UnfitError
-from vipps_async.journals.rules import Answer, Command, Release, Settle
+from vipps_async.journals.rules import Command, CommandResult, Release, Settle
 
 __all__ = ["BATCH", "GroupCommit", "PendingCommand", "Row", "Store", "WriteCondition", "is_count"]
 
@@ -55,7 +55,7 @@ class Store(Protocol):
 
     async def commit(
         self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None]
-    ) -> Sequence[Answer | None]:
+    ) -> Sequence[CommandResult | None]:
         """Do all commands in their order, in one transaction; returns when it is durable.
 
         Returns:
@@ -109,7 +109,7 @@ class PendingCommand:
     #: None: nothing to do; the answer comes once all that was put before it is durable.
     command: Command | None
     #: None: an outcome, for which nobody waits, and which is tried again if a commit fails.
-    future: asyncio.Future[Answer] | None = None
+    future: asyncio.Future[CommandResult] | None = None
     #: What must hold for it to be written; an outcome is dropped if it does not.
     condition: WriteCondition | None = None
 
@@ -294,7 +294,7 @@ class GroupCommit:
                 self._deliver(group, answers)
         return failure
 
-    def _deliver(self, group: Sequence[PendingCommand], answers: Sequence[Answer | None]) -> None:
+    def _deliver(self, group: Sequence[PendingCommand], answers: Sequence[CommandResult | None]) -> None:
         for pending, answer in zip(group, answers, strict=True):
             # To an outcome there is only one thing to say: that it overruled another one.
             if pending.future is None and answer is not None and answer[0] is not None and answer[1] is not None:

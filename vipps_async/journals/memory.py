@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from vipps_async.errors import JournalError
 from vipps_async.journals.methods import JournalMethods
 from vipps_async.journals.protocol import DamagedEntry, Entry, World
-from vipps_async.journals.rules import Answer, Command, Release, Settle, check_world
+from vipps_async.journals.rules import Command, CommandResult, Release, Settle, check_world
 from vipps_async.journals.slots import Slots
 
 __all__ = ["MemoryJournal"]
@@ -69,7 +69,7 @@ class MemoryJournal(JournalMethods):
         self._check_open()
         return []
 
-    async def _ask(self, command: Command) -> Answer:
+    async def _ask(self, command: Command) -> CommandResult:
         self._check_open()
         answer = self._slots.answer(command, self._clock())
         if isinstance(command, Settle) and answer[0] is not None and answer[1] is not None:

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.protocol import AcquireResult, Attempts, DamagedEntry, Entry, Intent, Settlement
 from vipps_async.journals.rules import (
-    Answer,
     Attempt,
     Begin,
     Claim,
     Command,
+    CommandResult,
     Release,
     Settle,
     acquired_by,
@@ -185,7 +185,7 @@ class JournalMethods(abc.ABC):
     # --- what a store does -------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    async def _ask(self, command: Command) -> Answer:
+    async def _ask(self, command: Command) -> CommandResult:
         """Do a command; returns its answer when that is durable."""
 
     @abc.abstractmethod

@@ -24,11 +24,11 @@ from vipps_async.journals.protocol import (
 
 __all__ = [
     "FINAL",
-    "Answer",
     "Attempt",
     "Begin",
     "Claim",
     "Command",
+    "CommandResult",
     "Release",
     "Settle",
     "acquired_by",
@@ -110,7 +110,7 @@ Command = Begin | Claim | Attempt | Settle | Release
 
 #: What a command found (None: nothing to report) and the entry as it is now (None: there is none). A settle reports
 #: SETTLED if it overruled an entry that was settled as without effect.
-Answer = tuple[AcquireResult | None, Entry | None]
+CommandResult = tuple[AcquireResult | None, Entry | None]
 
 
 def checked_hold(owner: str, lease: float) -> timedelta:
@@ -141,7 +141,7 @@ def clean_note(note: str) -> str:
     return note[:_LONGEST_NOTE].replace("\0", "").encode(errors="replace").decode()
 
 
-def acquired_by(answer: Answer, intent: Intent) -> tuple[AcquireResult, Entry]:
+def acquired_by(answer: CommandResult, intent: Intent) -> tuple[AcquireResult, Entry]:
     """Turn the answer to a begin or claim into what the caller gets.
 
     Raises:
@@ -214,7 +214,7 @@ def open_at_other_api(open_entries: Iterable[Entry], intent: Intent) -> Entry | 
     return None
 
 
-def apply(entry: Entry | None, command: Command, now: datetime) -> Answer:
+def apply(entry: Entry | None, command: Command, now: datetime) -> CommandResult:
     """Do one command to the entry of its identity, if there is one.
 
     An entry that comes back as the same object has not changed.
@@ -250,7 +250,7 @@ def _begin(entry: Entry | None, command: Begin, now: datetime) -> tuple[AcquireR
     return acquired, evolve(_taken(entry, command, now), attempts=attempts)
 
 
-def _attempt(entry: Entry | None, command: Attempt) -> Answer:
+def _attempt(entry: Entry | None, command: Attempt) -> CommandResult:
     if entry is None:
         return None, None
     if entry.settlement is not None or entry.intent.digest != command.intent.digest:
@@ -261,7 +261,7 @@ def _attempt(entry: Entry | None, command: Attempt) -> Answer:
     return AcquireResult.ACQUIRED, evolve(entry, attempts=attempts)
 
 
-def _claim(entry: Entry | None, command: Claim, now: datetime) -> Answer:
+def _claim(entry: Entry | None, command: Claim, now: datetime) -> CommandResult:
     if entry is None:
         return None, None
     acquired = _acquire(entry, command, now)

@@ -8,7 +8,7 @@ from datetime import datetime
 from attrs import define, evolve
 
 from vipps_async.journals.protocol import AcquireResult, Entry, Intent
-from vipps_async.journals.rules import Answer, Begin, Command, apply, open_at_other_api, same_operation
+from vipps_async.journals.rules import Begin, Command, CommandResult, apply, open_at_other_api, same_operation
 
 __all__ = ["Identity", "Payment", "Slot", "Slots", "is_read_for", "payment_of", "payment_to_read"]
 
@@ -88,7 +88,7 @@ class Slots:
         if not self._by_payment[payment]:
             del self._by_payment[payment]
 
-    def answer(self, command: Command, now: datetime) -> Answer:
+    def answer(self, command: Command, now: datetime) -> CommandResult:
         """Do one command."""
         payment = payment_to_read(command)
         of_payment = [] if payment is None else [slot.entry for slot in self.of_payment(payment)]

@@ -14,7 +14,7 @@ from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.group_commit import GroupCommit, PendingCommand, Row, Store, WriteCondition, is_count
 from vipps_async.journals.methods import JournalMethods
 from vipps_async.journals.protocol import Entry, World
-from vipps_async.journals.rules import Answer, Command, Release, Settle
+from vipps_async.journals.rules import Command, CommandResult, Release, Settle
 
 __all__ = ["LARGEST_BACKLOG", "StoredJournal"]
 
@@ -146,7 +146,7 @@ class StoredJournal(JournalMethods):
 
     # --- commands and rows -----------------------------------------------------------------------------------------
 
-    async def _ask(self, command: Command) -> Answer:
+    async def _ask(self, command: Command) -> CommandResult:
         return await self._put(command)
 
     async def _accept(self, command: Settle | Release) -> None:
@@ -158,9 +158,9 @@ class StoredJournal(JournalMethods):
             commits = self._current_opening().commits
         commits.put_outcome(command, condition)
 
-    async def _put(self, command: Command | None) -> Answer:
+    async def _put(self, command: Command | None) -> CommandResult:
         opening = self._current_opening()
-        future: asyncio.Future[Answer] = opening.loop.create_future()
+        future: asyncio.Future[CommandResult] = opening.loop.create_future()
         opening.commits.put(PendingCommand(command, future, None if command is None else self._condition()))
         return await future
 

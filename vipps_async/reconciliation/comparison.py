@@ -139,7 +139,9 @@ async def compare_entries(
     _check(concurrency, rate)
     now = asyncio.get_running_loop().time
     limiter = BatchLimiter(most=concurrency, rate=None if rate is None else RateLimiter(rate), now=now)
-    run = _Run(session, limiter, now, timedelta(seconds=settle_after), progress, known, day, [None] * len(entries))
+    run = _ComparisonRun(
+        session, limiter, now, timedelta(seconds=settle_after), progress, known, day, [None] * len(entries)
+    )
 
     def watch(operation: str, seconds: float, status: int | None) -> None:
         if operation in _READS:
@@ -179,7 +181,7 @@ def _check(concurrency: object, rate: object) -> None:
 
 
 @mutable(eq=False)
-class _Run:
+class _ComparisonRun:
     """What all workers of one comparison share."""
 
     session: VippsSession

@@ -12,14 +12,12 @@ from vipps_async.core.batch_client import BatchClient
 from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.core.operation import Call, Inconclusive
 from vipps_async.core.payment_api import HistoryEntry
+from vipps_async.core.refusal import is_about_payment
 from vipps_async.core.token import is_about_token
 from vipps_async.errors import ApiError, AuthenticationError, ConfigurationError, VippsError
 from vipps_async.session import VippsSession
 
 __all__ = ["Lookups"]
-
-#: Statuses that say nothing about the payment.
-_NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
 
 @mutable(eq=False)
@@ -71,7 +69,7 @@ class Lookups:
         except ConfigurationError:
             raise
         except VippsError as error:
-            if isinstance(error, ApiError) and not is_about_token(error) and _is_about_payment(error):
+            if isinstance(error, ApiError) and not is_about_token(error) and is_about_payment(error):
                 limiter.row_answered()
                 return error
             limiter.row_failed(began, now(), keys_refused=isinstance(error, AuthenticationError))
@@ -82,7 +80,3 @@ class Lookups:
             limiter.release()
         limiter.row_answered()
         return answer
-
-
-def _is_about_payment(error: ApiError) -> bool:
-    return error.status < 500 and error.status not in _NO_ANSWER

@@ -238,7 +238,7 @@ GIVE_AWAY: LiteralString = (
     "UPDATE {schema}.batch_chunks SET state = 'waiting', epoch = epoch + 1, owner = '', suspicion = 0 "
     "WHERE batch = %s AND number = %s"
 )
-#: Chunks that wait while no job does: it failed, was deleted, or was handed to a worker that never heard of it.
+#: Chunks that wait while no job does: it failed, was deleted, or was handed to a worker that does not know it.
 LOST_JOBS: LiteralString = (
     "SELECT batch, number, merchant_serial_number, jobs.status = 'doing', jobs.id FROM {schema}.batch_chunks AS chunks "
     "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "

@@ -115,7 +115,7 @@ class WorkDone:
 
 
 @define(eq=False)
-class _Run:
+class _ChunkRun:
     """One chunk in work."""
 
     claim: ClaimedChunk
@@ -157,7 +157,7 @@ class ChunkRunner:
         self._session = session
         self._name = name
         self._concurrency = concurrency
-        self._runs: set[_Run] = set()
+        self._runs: set[_ChunkRun] = set()
         self._tasks: set[asyncio.Task[object]] = set()
         self._draining = False
         self.done: WorkDone = WorkDone()
@@ -197,7 +197,7 @@ class ChunkRunner:
             return
         if claim is None:
             return
-        run = _Run(claim, asyncio.Event())
+        run = _ChunkRun(claim, asyncio.Event())
         before = current_fence.set(claim.fence)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker; a coroutine that runs is in one
@@ -235,7 +235,7 @@ class ChunkRunner:
             self.has_other_settings = True
             raise
 
-    async def _send_heartbeats(self, run: _Run) -> None:
+    async def _send_heartbeats(self, run: _ChunkRun) -> None:
         """Show that the worker is alive, until the chunk is lost or given back: a cancellation may get lost."""
         while run in self._runs:
             await asyncio.sleep(HEARTBEAT_EVERY)
@@ -251,7 +251,7 @@ class ChunkRunner:
                 # The fence closes by itself, and opens when the database answers that nobody has taken the chunk.
                 continue
 
-    async def _carry_out(self, run: _Run) -> None:
+    async def _carry_out(self, run: _ChunkRun) -> None:
         claim = run.claim
         try:
             found = await self._chunks.rows(claim)
@@ -268,7 +268,7 @@ class ChunkRunner:
         except VippsError as error:
             run.failure = error
 
-    async def _not_held(self, run: _Run, found: Sequence[ChunkRow]) -> AsyncGenerator[BatchRow, None]:
+    async def _not_held(self, run: _ChunkRun, found: Sequence[ChunkRow]) -> AsyncGenerator[BatchRow, None]:
         """Give rows on as they are about to be begun, but for those that meet what was begun or done since `submit`.
 
         By the rules of `vipps_async.batch.holding`, as on one machine.
@@ -292,7 +292,7 @@ class ChunkRunner:
                 self._count(run, result)
                 run.unsaved.append(result)
 
-    async def _save(self, run: _Run) -> None:
+    async def _save(self, run: _ChunkRun) -> None:
         run.saved_at = time.monotonic()
         try:
             await self._flush()
@@ -311,7 +311,7 @@ class ChunkRunner:
         assert self._session.journal is not None  # noqa: S101 - a batch has one
         await self._session.journal.flush()
 
-    def _count(self, run: _Run, result: RowResult) -> None:
+    def _count(self, run: _ChunkRun, result: RowResult) -> None:
         self.done.outcomes[result.outcome] += 1
         run.throttled = run.throttled or isinstance(result.error, RateLimitedError)
         if isinstance(result.error, AuthenticationError):
@@ -334,7 +334,7 @@ class ChunkRunner:
             if ours and (intent.api, intent.operation) == (claim.api.name, operation.value) and entry.owner:
                 await journal.release(intent, note=_LEFT, owner=entry.owner)
 
-    def _results(self, run: _Run, rows: AsyncGenerator[BatchRow, None]) -> AsyncGenerator[RowResult, None]:
+    def _results(self, run: _ChunkRun, rows: AsyncGenerator[BatchRow, None]) -> AsyncGenerator[RowResult, None]:
         claim, stop = run.claim, run.stop
         rate = None if claim.rate is None else SharedRateLimiter(self._database, claim.batch, claim.rate, stop=stop)
         return carry_out_many(
@@ -347,7 +347,7 @@ class ChunkRunner:
             stop=stop,
         )
 
-    async def _end(self, run: _Run) -> None:
+    async def _end(self, run: _ChunkRun) -> None:
         """Write the end down; while the database is away, wait for it: the chunk is ours as long as nobody took it."""
         wait, counts = _rest(run)
         if isinstance(run.failure, TransportError) and run.keys_refused and not run.answered:
@@ -368,7 +368,7 @@ class ChunkRunner:
                 return
 
 
-def _rest(run: _Run) -> tuple[float, bool]:
+def _rest(run: _ChunkRun) -> tuple[float, bool]:
     """Tell for how many seconds rows that are left should rest, and whether this was one of their tries."""
     failure = run.failure
     if isinstance(failure, JournalError) or run.claim.fence.has_barred:

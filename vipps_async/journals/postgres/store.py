@@ -16,7 +16,7 @@ from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres.database import Database
 from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, row_values, state_values
-from vipps_async.journals.rules import Answer, Command, check_world
+from vipps_async.journals.rules import Command, CommandResult, check_world
 from vipps_async.journals.slots import Payment, Slots, is_read_for, payment_to_read
 
 __all__ = ["PAGE", "PostgresStore"]
@@ -74,7 +74,7 @@ class PostgresStore(Database):
 
     async def commit(
         self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None]
-    ) -> list[Answer | None]:
+    ) -> list[CommandResult | None]:
         """Do all commands in their order, in one transaction; see `Store.commit`."""
         reached = _Reached()
         try:
@@ -142,7 +142,7 @@ class PostgresStore(Database):
 
     async def _commit_once(
         self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None], reached: _Reached
-    ) -> list[Answer | None]:
+    ) -> list[CommandResult | None]:
         async with self.pool.connection() as connection:
             reached.server = True
             try:
@@ -158,7 +158,7 @@ class PostgresStore(Database):
         connection: AsyncConnection[TupleRow],
         commands: Sequence[Command],
         conditions: Sequence[WriteCondition | None],
-    ) -> list[Answer | None]:
+    ) -> list[CommandResult | None]:
         (now, _) = (await (await connection.execute(statements.START_COMMIT)).fetchall())[0]
         refused = {
             condition

@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, KeyOrigin, Outcome
 from vipps_async.journals.rows import begun_values, ended_values
-from vipps_async.journals.rules import FINAL, Answer, Begin, Command, Settle
+from vipps_async.journals.rules import FINAL, Begin, Command, CommandResult, Settle
 from vipps_async.journals.slots import Identity, Payment, payment_of, payment_to_read
 
 __all__ = ["MOST_PAYMENTS", "LeasedEntry", "OpenPayments", "PlainCommit", "decides", "plain_commit"]
@@ -70,7 +70,7 @@ class OpenPayments:
 LeasedEntry = tuple[int, Entry]
 
 #: There is nothing to tell whoever notes an outcome.
-_NOTED: Answer = (None, None)
+_NOTED: CommandResult = (None, None)
 
 
 @define(eq=False)
@@ -79,7 +79,7 @@ class PlainCommit:
 
     #: The position of the newest entry.
     newest: int
-    answers: list[Answer] = field(factory=list)
+    answers: list[CommandResult] = field(factory=list)
     begun: dict[Identity, LeasedEntry] = field(factory=dict)
     ended: set[Identity] = field(factory=set)
     #: The payments of those that begin and decide on the next one of the same.

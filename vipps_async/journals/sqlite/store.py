@@ -21,7 +21,7 @@ from vipps_async.journals.rows import (
     row_values,
     state_values,
 )
-from vipps_async.journals.rules import Answer, Begin, Command, check_world
+from vipps_async.journals.rules import Begin, Command, CommandResult, check_world
 from vipps_async.journals.slots import Identity, Payment, Slot, Slots, is_read_for, payment_of, payment_to_read
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, copy_file, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
@@ -97,7 +97,7 @@ class SqliteStore:
                 raise translated(error, path, "opened") from error
             yield store
 
-    def commit(self, commands: Sequence[Command]) -> list[Answer]:
+    def commit(self, commands: Sequence[Command]) -> list[CommandResult]:
         """Do all commands in their order, in one transaction; returns when it is durable.
 
         Raises:
@@ -124,7 +124,7 @@ class SqliteStore:
             raise translated(error, self._path, "written") from error
         return answers
 
-    def _written(self, plain: PlainCommit, payments: OpenPayments) -> list[Answer]:
+    def _written(self, plain: PlainCommit, payments: OpenPayments) -> list[CommandResult]:
         self._write(
             [*statements(insert_begun, plain.begun_values, BEGUN), *statements(update_ended, plain.ended_values, ENDED)]
         )
@@ -137,7 +137,9 @@ class SqliteStore:
         self._newest = plain.newest
         return plain.answers
 
-    def _committed(self, commands: Sequence[Command], payments: OpenPayments, *, presume_new: bool) -> list[Answer]:
+    def _committed(
+        self, commands: Sequence[Command], payments: OpenPayments, *, presume_new: bool
+    ) -> list[CommandResult]:
         # Read before the transaction: nobody else writes, and one that met a malformed row can write nothing more.
         slots = self._loaded(commands, payments, presume_new=presume_new)
         now = self._clock()

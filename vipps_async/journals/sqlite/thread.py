@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from vipps_async.errors import JournalError
 from vipps_async.journals.group_commit import Row, WriteCondition
 from vipps_async.journals.protocol import World
-from vipps_async.journals.rules import Answer, Command
+from vipps_async.journals.rules import Command, CommandResult
 from vipps_async.journals.sqlite.store import SqliteStore
 
 __all__ = ["SqliteThread"]
@@ -57,7 +57,9 @@ class SqliteThread:
             self._stop()
             raise
 
-    async def commit(self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None]) -> list[Answer]:
+    async def commit(
+        self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None]
+    ) -> list[CommandResult]:
         """See `Store`; a file has one writer, so that no condition is needed."""
         del conditions
         return await self._do(lambda file: file.commit(commands))
