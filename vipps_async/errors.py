@@ -141,7 +141,8 @@ class VippsError(Exception):
     """The advice that errors of this class give unless one is given."""
     is_of_this_call_alone: bool = False
     """Whether `effect` speaks of this call alone: an earlier one with the same idempotency key may have moved money. So
-    it is where the key was given and no journal knows what was tried under it, or Vipps has it with another payload.
+    it is where the key was given and no journal knows what was tried under it, where it was refused before the journal
+    was asked, or where Vipps has it with another payload.
     """
 
     def __init__(
@@ -206,6 +207,8 @@ class VippsError(Exception):
 class ConfigurationError(VippsError):
     """A setting is missing or contradicts another one; raised before any I/O."""
 
+    is_of_this_call_alone = True
+
 
 class InvalidInputError(VippsError, ValueError):
     """An argument breaks a rule of the API; raised before any I/O.
@@ -215,6 +218,8 @@ class InvalidInputError(VippsError, ValueError):
         value: its value, or None if it is secret or personal.
         rule: the rule that it breaks.
     """
+
+    is_of_this_call_alone = True
 
     def __init__(self, parameter: str, rule: str, *, value: object = None, secret: bool = False) -> None:
         shown = "" if secret else f", not {_shown(value)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from attrs import frozen
@@ -52,8 +52,10 @@ async def capture(vipps: VippsSession, *, amount: int = 10_000, key: str = KEY, 
 class BrokenJournal(MemoryJournal):
     """Fails, hangs or errs where a test tells it to."""
 
-    def __init__(self, **on: Callable[[], Awaitable[None]]) -> None:
-        super().__init__()
+    def __init__(
+        self, clock: Callable[[], datetime] = lambda: datetime.now(UTC), /, **on: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(clock=clock)
         self.on = on
 
     async def begin(

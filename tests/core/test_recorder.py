@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from vipps_async.ecom.enums import TransactionStatus
 from vipps_async.ecom.responses import CaptureResult, TransactionInfo
 from vipps_async.errors import ErrorInfo
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import KeyOrigin, Outcome
+from vipps_async.journals.protocol import AcquireResult, Entry, Intent, KeyOrigin, Outcome, Settlement
 
 
 class TestBeforeItLeaves:
@@ -278,6 +279,57 @@ class TestAfterwards:
                 assert entry.note
                 assert entry.attempts.ended == ends.ended
                 assert bool(entry.attempts.refusal) is (ends.refusal is not None)
+
+    @pytest.mark.parametrize("outcome", [None, Outcome.DONE, Outcome.NOT_DONE], ids=["open", "done", "not done"])
+    @pytest.mark.parametrize("verdict", [Verdict.NOT_APPLIED, Verdict.REFUSED])
+    async def test_what_another_worker_has_taken_over_is_not_told_as_not_done(
+        self, verdict: Verdict, outcome: Outcome | None
+    ) -> None:
+        """The machine stood still for longer than the lease, and recovery may have sent it: nobody knows here."""
+        time = [datetime(2026, 1, 1, tzinfo=UTC)]
+
+        async def take_over() -> None:
+            intent = (await at.entry()).intent
+            time[0] += timedelta(hours=1)
+            del journal.on["settle"]
+            assert (await journal.claim(intent, owner="recovery", lease=60))[0] is AcquireResult.ACQUIRED
+            if outcome is not None:
+                await journal.settle(intent, Settlement(outcome=outcome, settled_at=time[0]), owner="recovery")
+
+        journal = BrokenJournal(lambda: time[0], settle=take_over)
+        refused = api_error(CaptureError, "Payment", "61")
+        async with bench(Ends(refused, verdict, begun=1, ended=1), journal=journal) as at:
+            with pytest.raises(CaptureError) as caught:
+                await at.runner.run(capture_call())
+        assert caught.value.effect is Effect.POSSIBLE
+        assert "has taken this operation over" in caught.value.advice
+        assert "never with a new one" in caught.value.advice
+
+    async def test_a_journal_that_cannot_be_read_afterwards_leaves_a_doubt(self) -> None:
+        """Whether somebody has taken the operation over is not known then."""
+
+        class Unread(BrokenJournal):
+            async def find(self, *, payment: str, merchant_serial_number: str) -> list[Entry]:
+                raise JournalError("the disk is gone")
+
+        ends = Ends(api_error(CaptureError, "Payment", "61"), Verdict.NOT_APPLIED, begun=1, ended=1)
+        async with bench(ends, journal=Unread()) as at:
+            with pytest.raises(CaptureError) as caught:
+                await at.runner.run(capture_call())
+        assert caught.value.effect is Effect.POSSIBLE
+
+    async def test_the_lease_outlasts_a_slow_journal_and_the_call(self) -> None:
+        """The journal may take one deadline to begin, the call another one: until both have ended nobody takes over."""
+        leases: list[float] = []
+
+        class Watched(MemoryJournal):
+            async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> Any:
+                leases.append(lease)
+                return await super().begin(intent, owner=owner, lease=lease, adopt=adopt)
+
+        async with bench(DONE, journal=Watched(), deadline=20.0) as at:
+            await at.runner.run(capture_call())
+        assert leases == [50.0]
 
     async def test_an_error_before_anything_was_tried_ends_no_earlier_doubt(self) -> None:
         """A session that is closed now says nothing about the attempt before: money may have moved."""

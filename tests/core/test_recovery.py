@@ -218,12 +218,23 @@ class TestEachFinding:
         assert len(shop.line.sent("/cancel")) == 1
         assert sums(await shop.session().recover(send=[key])) == {"seen": 1, "sent_again": 1}
 
-    @pytest.mark.parametrize("later_key", ["part-2", None])
-    async def test_a_given_key_is_never_overtaken(self, shop: Shop, later_key: str | None) -> None:
-        """A part with a key of its own is sent after all, whatever key a later part of the same amount has."""
+    @pytest.mark.parametrize("text", ["Shipped", "Again."])
+    async def test_an_open_given_key_is_not_passed_without_a_key(self, shop: Shop, text: str) -> None:
+        """Whoever asks for the same amount and leaves the key out is told the open key, and nothing is sent."""
+        await left_open(shop, LOST, idempotency_key="part-1")
+        sent = len(shop.line.sent("/capture"))
+        with pytest.raises(OrderLockedError, match=r"is open since .* under the key part-1") as caught:
+            await shop.session().ecom.capture("order-1", amount=nok(100), transaction_text=text)
+        assert caught.value.effect is Effect.POSSIBLE
+        assert len(shop.line.sent("/capture")) == sent
+        assert sums(await shop.session().recover()) == {"seen": 1, "sent_again": 1}
+        assert shop.sandbox.payment("order-1").captured == 10_000
+
+    async def test_a_given_key_is_never_overtaken(self, shop: Shop) -> None:
+        """A part with a key of its own is sent after all, though a later part of the same amount was carried out."""
         await left_open(shop, LOST, idempotency_key="part-1")
         await shop.session().ecom.capture(
-            "order-1", amount=nok(100), transaction_text="Shipped", idempotency_key=later_key
+            "order-1", amount=nok(100), transaction_text="Shipped", idempotency_key="part-2"
         )
         assert sums(await shop.session().recover()) == {"seen": 1, "sent_again": 1}
         assert shop.sandbox.payment("order-1").captured == 20_000

@@ -239,7 +239,7 @@ def test_codes_that_vipps_adds_later(status: int, group: str, operation: str, ex
         (400, FailureKind.FOREIGN, InvalidRequestError),
         (401, FailureKind.UNAUTHORIZED, AuthenticationError),
         (402, FailureKind.UNSETTLED, CaptureError),
-        (403, FailureKind.REFUSED, PermissionDeniedError),
+        (403, None, PermissionDeniedError),
         (404, FailureKind.FOREIGN, ApiError),
         (405, FailureKind.REFUSED, ApiError),
         (408, FailureKind.UNKNOWN, ApiError),
@@ -259,15 +259,20 @@ def test_codes_that_vipps_adds_later(status: int, group: str, operation: str, ex
 )
 @pytest.mark.parametrize("body", [b"", b"<html><body>Sorry</body></html>", b'[{"errorGroup":"Pay'])
 def test_a_status_without_a_readable_body(
-    status: int, failure: FailureKind, error: type[ApiError], body: bytes
+    status: int, failure: FailureKind | None, error: type[ApiError], body: bytes
 ) -> None:
-    """Without Vipps' own words the status decides, and a 4xx of a stranger is no proof of anything."""
+    """Without Vipps' own words the status decides, and a 4xx of a stranger is no proof of anything.
+
+    With 403 a page, and no other body, is a filter's, which may have looked at Vipps' answer.
+    """
+    if failure is None:
+        failure = FailureKind.FOREIGN if body.startswith(b"<html>") else FailureKind.REFUSED
     refusal = read(status, body)
     assert failure is refusal.failure
     assert error is type(refusal.error)
     assert refusal.error.errors == ()
     shown = str(refusal.error)
-    assert "no readable error text" in shown or "refused by something before Vipps" in shown
+    assert "no readable error text" in shown or "refused by something between here and Vipps" in shown
     assert refusal.error.effect is (Effect.POSSIBLE if failure.doubtful else Effect.NONE)
 
 
@@ -458,9 +463,14 @@ def test_a_page_tells_its_title_redacted() -> None:
 
 
 def test_a_page_of_a_firewall() -> None:
-    """A 403 with a page comes from something before Vipps: the keys are not the reason."""
+    """A 403 with a page comes from a filter, perhaps of Vipps' answer: it settles nothing; keys are not the reason."""
+    refusal = read(403, b"<html><body>No</body></html>")
+    assert refusal.failure is FailureKind.FOREIGN
+    assert refusal.error.effect is Effect.POSSIBLE
     error = read(403, b"<html><head><title>Request Rejected</title></head><body>Support ID 1</body></html>").error
-    assert 'refused by something before Vipps (an HTML page of 82 bytes, titled "Request Rejected")' in str(error)
+    assert 'refused by something between here and Vipps (an HTML page of 82 bytes, titled "Request Rejected")' in str(
+        error
+    )
     assert "firewall" in error.advice
     assert "firewall" not in read(403, [item("Merchant", "51")]).error.advice
 

@@ -111,7 +111,7 @@ def _done_before_is_a_refusal(set_attribute: SetAttribute) -> None:
 
 
 def _open_to_both_apis(set_attribute: SetAttribute) -> None:
-    set_attribute(slots, "open_at_other_api", lambda *_: None)
+    set_attribute(slots, "open_beside", lambda *_, **__: None)
 
 
 #: Name of a rule → what breaks it.

@@ -412,10 +412,13 @@ class TestAdoption:
 
     @pytest.mark.parametrize("origin", [KeyOrigin.GIVEN, KeyOrigin.ROW])
     async def test_given_keys_are_wishes_of_their_own(self, journal: Journal, origin: KeyOrigin) -> None:
-        """A given key neither adopts nor is adopted."""
+        """A given key is neither adopted nor passed by an equal call without one; with another one it is begun."""
         await journal.begin(self.made(origin=origin), owner="a", lease=0)
         acquired, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
-        assert (acquired, entry.intent) == (AcquireResult.ACQUIRED, self.again())
+        assert (acquired, entry.intent) == (AcquireResult.CLOSED, self.made(origin=origin))
+        assert len(await all_open(journal)) == 1
+        other = self.again(amount=1)
+        assert (await journal.begin(other, owner="b", lease=LONG, adopt=True))[0] is AcquireResult.ACQUIRED
         third = evolve(self.again(), key="third", origin=origin)
         assert (await journal.begin(third, owner="c", lease=LONG))[1].intent == third
 

@@ -18,7 +18,7 @@ from vipps_async.journals.rules import (
     Release,
     Settle,
     apply,
-    open_at_other_api,
+    open_beside,
     same_operation,
 )
 
@@ -227,9 +227,28 @@ def test_only_the_owner_releases_what_is_open() -> None:
 def test_what_closes_a_payment(other: dict[str, Any], *, is_found: bool) -> None:
     """An open adjustment at another API, whatever it asks for; not for what adjusts nothing."""
     found = entry(intent=intent(1, key="other", **other))
-    assert (open_at_other_api([found], intent(1)) is found) is is_found
-    assert open_at_other_api([evolve(found, settlement=settlement())], intent(1)) is None
-    assert open_at_other_api([found], intent(1, adjusts=False)) is None
+    assert (open_beside([found], intent(1), adopt=False) is found) is is_found
+    assert open_beside([evolve(found, settlement=settlement())], intent(1), adopt=False) is None
+    assert open_beside([found], intent(1, adjusts=False), adopt=False) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "is_found"),
+    [
+        ({"origin": KeyOrigin.GIVEN}, True),
+        ({"origin": KeyOrigin.ROW, "digest": "0" * 64}, True),
+        ({"origin": KeyOrigin.MADE}, False),
+        ({"origin": KeyOrigin.GIVEN, "amount": 1}, False),
+        ({"origin": KeyOrigin.GIVEN, "operation": "refund"}, False),
+    ],
+    ids=["given", "a row with another text", "made: it is adopted instead", "another amount", "another operation"],
+)
+def test_a_call_without_a_key_does_not_pass_an_equal_one_with_a_key(other: dict[str, Any], *, is_found: bool) -> None:
+    """Who asks again and leaves the key out most likely means the same; a key of its own says that it is another."""
+    found = entry(intent=intent(1, key="other", **other))
+    assert (open_beside([found], intent(1), adopt=True) is found) is is_found
+    assert open_beside([found], intent(1), adopt=False) is None
+    assert open_beside([evolve(found, settlement=settlement())], intent(1), adopt=True) is None
 
 
 # --- the same operation ------------------------------------------------------------

@@ -42,9 +42,9 @@ __all__ = ["Recorder"]
 
 R = TypeVar("R")
 
-#: How much longer than a call's deadline its intent belongs to its owner, as a share of it: for writing the outcome
-#: down, and for a machine that was busy.
-_LEASE_MARGIN = 0.5
+#: How long an intent belongs to its owner, in deadlines of its call: the journal may take one to begin it, the call
+#: itself another one, and the rest is for writing the outcome down, and for a machine that was busy.
+_LEASE = 2.5
 #: A recovery asks, sends and asks once more, so it takes an entry for this many times as long as a call does.
 _RECOVERY_LEASES = 3
 #: How long a result waits for its outcome to be written down, in seconds: longer than a disk's pause, but a journal
@@ -53,6 +53,11 @@ _NOTE_PATIENCE = 5.0
 #: How long to wait before a call that is under way elsewhere is looked at again, in seconds: longer each time.
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
 
+#: What to do after an error of an operation that another worker has taken over meanwhile.
+_TAKEN_OVER = (
+    "another worker, or recovery, has taken this operation over, as its lease had run out, and may have sent it: "
+    "repeat it with the same idempotency key, which tells what became of it, never with a new one"
+)
 #: What to do after an error that the journal could not note.
 _NOT_NOTED = (
     "it had no effect, but the journal could not note that and recovery will send it again: repeat it with the same "
@@ -105,7 +110,7 @@ class Recorder:
         self.log: EventLog = pipeline.log
         self._merchant_serial_number = merchant_serial_number
         self._deadline = deadline
-        self._lease = deadline * (1 + _LEASE_MARGIN)
+        self._lease = deadline * _LEASE
         self._access.units.add(merchant_serial_number)
 
     def view(self, pipeline: Pipeline, *, merchant_serial_number: str, deadline: float) -> Recorder:
@@ -431,7 +436,19 @@ class Recorder:
         noted = await self._quietly(call, self.settle(intent, OUTCOMES[verdict], answer, owner=owner))
         if not (noted and await self._quietly(call, self.journal.flush())):
             error.effect, error.advice = Effect.POSSIBLE, _NOT_NOTED
+        elif not await self._is_ours(call, intent, owner):
+            error.effect, error.advice = Effect.POSSIBLE, _TAKEN_OVER
         return verdict
+
+    async def _is_ours(self, call: Call[Any], intent: Intent, owner: str) -> bool:
+        """Whether nobody has taken the operation over: what another one does with it, this one does not know."""
+        try:
+            async with asyncio.timeout(_NOTE_PATIENCE):
+                entries = await self.entries_of(intent.payment)
+        except (JournalError, TimeoutError) as error:
+            self.log.journal_failed(call, error)
+            return False
+        return any(entry.intent.identity == intent.identity and entry.owner == owner for entry in entries)
 
     async def _quietly(self, call: Call[Any], writing: Coroutine[Any, Any, None]) -> bool:
         """Write to the journal; if it fails or hangs now, the caller must learn what happened at Vipps all the same.

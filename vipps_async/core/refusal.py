@@ -48,8 +48,8 @@ _SETTLES_NOTHING = (
 #: Frees a text of what must not be shown.
 Show = Callable[[str], str]
 _FIREWALL = (
-    "look at the firewall or proxy between here and Vipps, and at what in the request looks like an attack to it: this "
-    "page is not Vipps' answer, and the keys are not the reason"
+    "look the payment up, as a filter may have kept Vipps' answer back; then look at the firewall or proxy between "
+    "here and Vipps, and at what in the request looks like an attack to it: the keys are not the reason"
 )
 
 
@@ -155,6 +155,8 @@ def _failure(status: int, body: ErrorBody, rules: list[ErrorRule], dialect: Dial
         (status in {423, 425}, FailureKind.LOCKED),
         (status == 409 and not rules, FailureKind.CONFLICT),
         (status == 408 or status >= 500, FailureKind.UNKNOWN),
+        # A filter may have looked at Vipps' answer, and not at the request.
+        (_is_firewall(status, body), FailureKind.FOREIGN),
         (body.in_vipps_words or status in _PLAIN_REFUSALS, FailureKind.REFUSED),
     ):
         if known:
@@ -182,7 +184,7 @@ def _is_firewall(status: int, body: ErrorBody) -> bool:
 
 def _message(status: int, body: ErrorBody, shown: tuple[ErrorInfo, ...], show: Show) -> str:
     if _is_firewall(status, body):
-        return f"HTTP 403: refused by something before Vipps ({_shown(body, show)})"
+        return f"HTTP 403: refused by something between here and Vipps ({_shown(body, show)})"
     text = "; ".join(filter(None, map(str, shown)))
     if not text:
         text = "no readable error text"

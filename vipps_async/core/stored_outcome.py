@@ -125,7 +125,7 @@ def _closed_by(intent: Intent) -> OrderLockedError:
         effect=Effect.POSSIBLE,
         advice=(
             "settle that one first: wait for its call to end, or run recovery (`recover`, or `vipps-async journal "
-            "recover`); then look the payment up before you ask for more"
+            "recover`); then look the payment up before you ask for more, under an idempotency key of its own"
         ),
     )
 

@@ -282,7 +282,7 @@ class AcquireResult(enum.Enum):
     """
     CLOSED = "closed"
     """An adjustment of the same payment is open at another API, and stands in the entry: it must not be sent before
-    that one is settled.
+    that one is settled. Or, with `adopt`, an equal one is open at this API under a key that the caller chose.
     """
     DROPPED = "dropped"
     """The entry is open, and somebody has decided that it is never sent again. `begin` alone returns it."""
@@ -361,7 +361,8 @@ class Journal(Protocol):
         An open entry that was dropped is DROPPED, and stays as it is: only `claim` takes it.
 
         What would be ACQUIRED is CLOSED, and not written, while an adjustment of the same payment and sales unit is
-        open at another API: both may be the same operation. Atomic over all processes and machines.
+        open at another API: both may be the same operation. So it is with `adopt` while an operation of the same name
+        and amount is open under a key that was not made. Atomic over all processes and machines.
 
         Args:
             intent: what is about to be sent.

@@ -36,7 +36,7 @@ __all__ = [
     "check_world",
     "checked_hold",
     "clean_note",
-    "open_at_other_api",
+    "open_beside",
     "same_operation",
 ]
 
@@ -201,15 +201,23 @@ def same_operation(open_entries: Iterable[Entry], intent: Intent) -> Entry | Non
     return similar
 
 
-def open_at_other_api(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
-    """Find the adjustment that is open at another API and so closes the payment to this one; None: there is none.
+def open_beside(open_entries: Iterable[Entry], intent: Intent, *, adopt: bool) -> Entry | None:
+    """Find the open adjustment beside which this one must not begin; None: there is none.
+
+    It is one at another API; or, for a call without a key of its own, an equal one under a key that the caller chose:
+    whoever asks again and leaves the key out most likely means the same operation.
 
     Args:
         open_entries: as for `same_operation`.
         intent: what is about to begin.
+        adopt: whether its key was made for this call alone.
     """
     for entry in open_entries if intent.adjusts else ():
-        if entry.intent.adjusts and entry.settlement is None and entry.intent.api != intent.api:
+        other = entry.intent
+        if not other.adjusts or entry.settlement is not None:
+            continue
+        is_equal = other.name == intent.name and other.amount == intent.amount and other.origin is not KeyOrigin.MADE
+        if other.api != intent.api or (adopt and is_equal and other.key != intent.key):
             return entry
     return None
 

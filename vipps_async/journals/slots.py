@@ -8,7 +8,7 @@ from datetime import datetime
 from attrs import define, evolve
 
 from vipps_async.journals.protocol import AcquireResult, Entry, Intent
-from vipps_async.journals.rules import Begin, Command, CommandResult, apply, open_at_other_api, same_operation
+from vipps_async.journals.rules import Begin, Command, CommandResult, apply, open_beside, same_operation
 
 __all__ = ["Identity", "Payment", "Slot", "Slots", "is_read_for", "payment_of", "payment_to_read"]
 
@@ -92,9 +92,10 @@ class Slots:
         """Do one command."""
         payment = payment_to_read(command)
         of_payment = [] if payment is None else [slot.entry for slot in self.of_payment(payment)]
+        is_adopting = isinstance(command, Begin) and command.adopt
         if (
             isinstance(command, Begin)
-            and command.adopt
+            and is_adopting
             and (met := same_operation(of_payment, command.intent)) is not None
         ):
             if met.intent.digest != command.intent.digest:
@@ -105,7 +106,7 @@ class Slots:
         if (
             acquired is AcquireResult.ACQUIRED
             and payment is not None
-            and (other := open_at_other_api(of_payment, command.intent)) is not None
+            and (other := open_beside(of_payment, command.intent, adopt=is_adopting)) is not None
         ):
             return AcquireResult.CLOSED, other
         if entry is not None:

@@ -24,7 +24,7 @@ MOST_PAYMENTS = 100_000
 
 
 def decides(intent: Intent) -> bool:
-    """Whether its open entry decides on others of its payment; see `same_operation` and `open_at_other_api`."""
+    """Whether its open entry decides on others of its payment; see `same_operation` and `open_beside`."""
     return intent.adjusts or intent.origin is KeyOrigin.MADE
 
 
