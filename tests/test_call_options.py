@@ -227,7 +227,7 @@ async def test_entries_in_the_journal_are_leased_for_as_long_as_the_call_may_tak
             await view.ecom.capture("acme-1", amount=49900, transaction_text="Shipped.")
     long, short = journal.seconds
     assert long > 7200
-    assert 10 < short < 20
+    assert 10 < short < 30
 
 
 @pytest.mark.parametrize("deadline", [0, 0.05, -1, 86_401, float("inf"), float("nan"), "5", True])

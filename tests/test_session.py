@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from vipps_async import MemoryJournal, nok
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
-from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.errors import ConfigurationError, Effect, InvalidInputError
 from vipps_async.session import VippsSession
 from vipps_async.testing import ScriptedTransport, answer
 from vipps_async.transports import aiohttp as aiohttp_transports
@@ -90,13 +91,22 @@ async def test_closing_twice(own: ScriptedTransport) -> None:
     assert own.token_requests == []
 
 
-async def test_a_call_after_closing() -> None:
-    """A call on a closed session is refused before anything is sent."""
+@pytest.mark.parametrize("journal", [None, MemoryJournal()], ids=["without a journal", "with one"])
+@pytest.mark.parametrize("key", [None, "key-1"])
+async def test_a_call_after_closing(journal: MemoryJournal | None, key: str | None) -> None:
+    """It is refused before anything is sent, and named; of an earlier call with its key it knows nothing."""
     transport = ScriptedTransport()
-    async with VippsSession(CREDENTIALS, transport=transport) as vipps:
+    async with VippsSession(CREDENTIALS, transport=transport, journal=journal) as vipps:
         pass
-    with pytest.raises(ConfigurationError, match="the session is closed; no money moved; open a new VippsSession"):
+    with pytest.raises(ConfigurationError, match="the session is closed; open a new VippsSession"):
         await vipps.ecom.details("acme-1")
+    with pytest.raises(ConfigurationError, match=r"^ecom\.capture of payment acme-1") as caught:
+        await vipps.ecom.capture("acme-1", amount=nok(1), transaction_text="Shipped.", idempotency_key=key)
+    assert caught.value.effect is Effect.NONE
+    if key is not None:
+        assert caught.value.is_of_this_call_alone
+        assert "(idempotency key key-1)" in str(caught.value)
+        assert "this call moved no money, but an earlier one with its key may have" in str(caught.value)
     assert transport.requests == transport.token_requests == []
 
 

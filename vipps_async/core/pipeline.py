@@ -23,7 +23,7 @@ from vipps_async.core.events import EventLog
 from vipps_async.core.failed_call import FailedCall
 from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
 from vipps_async.core.last_answer import LAST
-from vipps_async.core.operation import Call, Evidence, Inconclusive
+from vipps_async.core.operation import Call, Evidence, Inconclusive, Repeat
 from vipps_async.core.rate_limit import PerPaymentRateLimiter
 from vipps_async.core.retry import SHORTEST_ATTEMPT, RetryBudget, RetryState, time_to_send
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
@@ -36,6 +36,7 @@ from vipps_async.errors import (
     TransportError,
     VippsError,
 )
+from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.transports.protocol import Request, Transport
 
 __all__ = ["Pipeline", "render"]
@@ -130,9 +131,7 @@ class Pipeline:
                 nothing is known of earlier ones.
         """
         if self._tokens.closed:
-            raise ConfigurationError(
-                "the session is closed", operation=call.operation.name, advice="open a new VippsSession"
-            )
+            raise _closed(call)
         started = self.clock.monotonic()
         is_observed = self.log.is_observed
         if is_observed:
@@ -357,3 +356,17 @@ def _within(timeouts: Timeouts, seconds: float) -> Timeouts:
     if seconds >= timeouts.total:
         return timeouts
     return evolve(timeouts, total=seconds)
+
+
+def _closed(call: Call[Any]) -> ConfigurationError:
+    error = ConfigurationError(
+        "the session is closed",
+        operation=call.operation.name,
+        payment=call.payment,
+        idempotency_key=call.idempotency_key,
+        advice="open a new VippsSession",
+    )
+    error.is_of_read = call.operation.repeat is Repeat.SAFE
+    # No earlier call has a key that was made for this one.
+    error.is_of_this_call_alone = call.audit is None or call.audit.origin is not KeyOrigin.MADE
+    return error

@@ -21,7 +21,7 @@ from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.stored_error import write_stored_error
 from vipps_async.core.stored_outcome import OUTCOMES, about, answer_on_record, answer_record, attempts_after
 from vipps_async.core.verdict import Verdict, effect_of
-from vipps_async.errors import ApiError, Effect, JournalError, OrderLockedError, VippsError
+from vipps_async.errors import ApiError, ConfigurationError, Effect, JournalError, OrderLockedError, VippsError
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals.protocol import (
     AcquireResult,
@@ -160,7 +160,7 @@ class Recorder:
         if call.audit is None:
             return await self._pipeline.run(call)
         if not self._access.is_open:
-            await self._access.open()
+            await self._open_for(call)
         body = render(call)
         intent = self._intent(call, body)
         # One owner for each call, not each session: of two tasks with the same key, too, only one goes on.
@@ -173,6 +173,12 @@ class Recorder:
         if acquired is AcquireResult.ACQUIRED:
             return await self._carry_out(call, body, entry, owner)
         return answer_on_record(call, acquired, entry)
+
+    async def _open_for(self, call: Call[Any]) -> None:
+        try:
+            await self._access.open()
+        except (ConfigurationError, JournalError) as error:
+            raise about(call, copy.copy(error)) from error
 
     # --- for recovery ----------------------------------------------------------------------------------------------
 
