@@ -51,7 +51,7 @@ _PAYMENT: dict[str, ErrorRule] = {
     "45": ErrorRule(PaymentRefusedError, "mostly the customer did not act in time; " + _NEW_TRY),
     "51": ErrorRule(
         CancelError,
-        "captured money cannot be cancelled: refund it, or cancel what remains with should_release_remaining_funds=True",
+        "captured money cannot be cancelled: refund it, or cancel the rest with should_release_remaining_funds=True",
     ),
     "52": ErrorRule(
         CancelError, "ask details whether it is cancelled, then try to cancel again", retryable=True, unsettled=True
@@ -112,8 +112,8 @@ _MERCHANT: dict[str, ErrorRule] = {
     "34": ErrorRule(DuplicateOrderError, permanent=True),
     "35": ErrorRule(
         OrderNotFoundError,
-        "check its id, and that the keys belong to the sales unit that made it, by eCom: one that ePayment made is known "
-        "to ePayment alone",
+        "check its id, and that the keys belong to the sales unit that made it, by eCom: one that ePayment made "
+        "is known to ePayment alone",
     ),
     "36": ErrorRule(MerchantError, "sign the agreement in the Vipps portal"),
     "37": ErrorRule(MerchantError, "the sales unit is unavailable; see the Vipps portal"),
