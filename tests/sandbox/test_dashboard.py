@@ -155,7 +155,8 @@ async def test_an_action_that_there_is_not_is_answered_with_those_that_there_are
     """Who guesses at a button over HTTP is told its name."""
     await merchant.initiate("acme-1")
     status, text, _ = await _post(merchant, f"{ORDER}/reject")
-    assert (status, text) == (404, "404: There is no such action: approve, decline, open or expire.")
+    assert status == 404
+    assert "There is no such action: approve, decline, open or expire." in text
 
 
 @pytest.mark.parametrize(

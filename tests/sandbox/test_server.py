@@ -173,7 +173,7 @@ async def test_an_error_in_the_tick_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
 def test_keys_of_a_session_are_refused_when_the_sandbox_is_made(*, several: bool) -> None:
-    """A sandbox that was given a session's `Credentials` says what it wants, instead of answering 500 to each request."""
+    """A sandbox that was given a session's `Credentials` says what it wants, before any request is answered 500."""
     keys: Any = Credentials(client_id="a", client_secret="b", subscription_key="c", merchant_serial_number="123456")
     with pytest.raises(TypeError, match=r"credentials must be SandboxCredentials.*, not Credentials"):
         SandboxServer(credentials=[keys] if several else keys)
