@@ -104,9 +104,8 @@ def make_app(open_session: Callable[[], VippsSession] = _from_environment) -> Fa
             payment_description="One pair of socks.",
             return_url=result,
         )
-        return (
-            payment.redirect_url or result
-        )  # a second click, after the customer has answered: there is no URL any more
+        # Once the customer has answered, a second click gets no URL any more.
+        return payment.redirect_url or result
 
     @app.get("/thanks/{order}")
     async def thanks(order: str, vipps: Vipps) -> str:
