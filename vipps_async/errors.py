@@ -28,7 +28,8 @@
     ├── JournalError                  the journal could not be opened, read or written
     └── CallbackError                 a request that claims to come from Vipps was malformed or not authentic
 
-Each error says what was tried, whether money may have moved (`effect`) and what to do next (`advice`).
+The error of a call that was sent says what was tried, whether money may have moved (`effect`) and what to do next
+(`advice`).
 """
 
 from __future__ import annotations
