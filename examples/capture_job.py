@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vipps_async import CaptureError, OrderNotFoundError, VippsSession, derive_idempotency_key
+from vipps_async import CaptureError, OrderNotFoundError, VippsSession, derive_idempotency_key, format_nok
 
 __all__ = ["capture_shipment"]
 
@@ -29,7 +29,12 @@ async def capture_shipment(vipps: VippsSession, *, order_id: str, shipment: str,
     key = derive_idempotency_key("capture", vipps.merchant_serial_number, order_id, shipment)
     try:
         await vipps.ecom.capture(order_id, amount=amount, transaction_text=f"Shipment {shipment}", idempotency_key=key)
-    except (CaptureError, OrderNotFoundError) as refusal:
-        # Vipps said no, and will again: a person has to look at it.
+    except OrderNotFoundError as refusal:
         return f"refused: {refusal.message}"
+    except CaptureError as refusal:
+        # Vipps said no, and will again: a person has to look at it. The no is to this call, so how the payment stands
+        # is said with it: another key may have taken the money, and the goods are not to be held back then.
+        details = await vipps.ecom.details(order_id)
+        taken = format_nok(details.captured_amount)
+        return f"refused: {refusal.message}; captured in all, by details that may lag: {taken}"
     return "captured"

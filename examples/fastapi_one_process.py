@@ -124,10 +124,11 @@ def make_app(open_session: Callable[[], VippsSession] = _from_environment) -> Fa
             details = await vipps.ecom.wait_for(order, timeout=20)  # a callback wakes it
         except PaymentPending:
             return "We are waiting for Vipps. This page asks again."
+        if details.is_cancelled:  # also one that was approved before
+            return "Another time, then."
         if details.is_approved:
             return "Thank you!"
-        if details.is_refused and not details.is_cancelled:  # not over: cancel it before you begin another one
-            return "Your bank refused the payment, so nothing was taken. Try another card in Vipps?"
-        return "Another time, then."
+        # Refused, and not over: cancel it before you begin another one.
+        return "Your bank refused the payment, so nothing was taken. Try another card in Vipps?"
 
     return app

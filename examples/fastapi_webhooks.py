@@ -1,4 +1,4 @@
-"""A FastAPI shop that sells by ePayment and takes its webhooks: registered at the start, signed, each captured once.
+"""A FastAPI shop that sells by ePayment: webhooks registered at the start, signed, captured once; with recovery.
 
 Needs the extra `starlette`, FastAPI and uvicorn; then, with the `VIPPS_…` variables and these set::
 
@@ -8,6 +8,7 @@ Needs the extra `starlette`, FastAPI and uvicorn; then, with the `VIPPS_…` var
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -18,6 +19,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 
+from examples.fastapi_one_process import recover_for_ever
 from examples.shop.webhook_secrets import WebhookSecrets
 from vipps_async import (
     PAYMENT_EVENTS,
@@ -85,20 +87,25 @@ def make_app(open_session: Callable[[], VippsSession] = _from_environment) -> Fa
                 if not secrets.by_id:
                     raise  # nothing that Vipps delivers could be verified
                 _log.warning("the webhooks stay as an earlier start left them: %s", error)
-            yield state
+            async with asyncio.TaskGroup() as background:
+                recovering = background.create_task(recover_for_ever(vipps))
+                yield state
+                recovering.cancel()
 
     app = FastAPI(title="Shop", lifespan=lifespan)
     app.mount("/vipps", starlette_app(receiver))
 
     @app.post("/buy/{order}")
     async def buy(order: str, vipps: Vipps) -> str:
+        result = f"{url}/thanks/{order}"
         payment = await vipps.epayment.create(
             reference=order,
             amount=nok("499.00"),
             payment_description="One pair of socks.",
-            return_url=f"{url}/thanks/{order}",
+            return_url=result,
         )
-        return str(payment.redirect_url)
+        # Once the customer has answered, a second click gets no URL any more.
+        return payment.redirect_url or result
 
     @app.get("/thanks/{order}")
     async def thanks(order: str, vipps: Vipps) -> str:

@@ -113,11 +113,12 @@ def make_app() -> FastAPI:
             details = await vipps.ecom.wait_for(order, timeout=20)
         except PaymentPending:
             return "We are waiting for Vipps. This page asks again."
+        if details.is_cancelled:  # also one that was approved before
+            return "Another time, then."
         if details.is_approved:
             return "Thank you!"
-        if details.is_refused and not details.is_cancelled:  # not over: cancel it before you begin another one
-            return "Your bank refused the payment, so nothing was taken. Try another card in Vipps?"
-        return "Another time, then."
+        # Refused, and not over: cancel it before you begin another one.
+        return "Your bank refused the payment, so nothing was taken. Try another card in Vipps?"
 
     @app.get("/worker")
     async def worker() -> dict[str, int]:

@@ -9,7 +9,7 @@ import asyncio
 
 from vipps_async import (
     CaptureError,
-    InitiatedPayment,
+    DuplicateOrderError,
     PaymentPending,
     VippsSession,
     derive_idempotency_key,
@@ -21,17 +21,22 @@ from vipps_async.testing import SHORT_WAIT, Sandbox
 __all__ = ["begin", "pay_back", "ship", "wait_for_customer"]
 
 
-async def begin(vipps: VippsSession, order_id: str) -> InitiatedPayment:
-    """Ask for the payment."""
-    payment = await vipps.ecom.initiate(
-        order_id=order_id,
-        amount=nok("499.00"),
-        transaction_text="One pair of socks.",
-        callback_prefix="https://example.com/vipps/callbacks",
-        fall_back="https://example.com/vipps/result",
-    )
+async def begin(vipps: VippsSession, order_id: str) -> str:
+    """Ask for the payment, and return the URL that the customer goes to."""
+    result = "https://example.com/vipps/result"
+    try:
+        payment = await vipps.ecom.initiate(
+            order_id=order_id,
+            amount=nok("499.00"),
+            transaction_text="One pair of socks.",
+            callback_prefix="https://example.com/vipps/callbacks",
+            fall_back=result,
+        )
+    except DuplicateOrderError:
+        print("asked for before: see how the payment stands")
+        return result  # eCom tells a payment's URL once, and that page how it stands
     print("send the customer to", payment.url.partition("?")[0])
-    return payment
+    return payment.url
 
 
 async def wait_for_customer(vipps: VippsSession, order_id: str) -> bool:
@@ -41,8 +46,8 @@ async def wait_for_customer(vipps: VippsSession, order_id: str) -> bool:
     except PaymentPending:
         await vipps.ecom.cancel(order_id, transaction_text="Nobody came.")
         return False
-    print("the customer said", "yes" if details.is_reserved else "no")
-    return details.is_reserved
+    print("the customer said", "yes" if details.is_approved else "no")
+    return details.is_approved  # also if it has been captured since
 
 
 async def ship(vipps: VippsSession, order_id: str, shipment: str) -> bool:
@@ -52,7 +57,7 @@ async def ship(vipps: VippsSession, order_id: str, shipment: str) -> bool:
         captured = await vipps.ecom.capture(order_id, transaction_text="Shipped.", idempotency_key=key)
     except CaptureError as error:
         details = await vipps.ecom.details(order_id)
-        print("look it up, money was taken:" if details.is_captured else "do not ship:", error)
+        print("look it up, money was taken:" if details.is_captured else "ship nothing, look again in a minute:", error)
         return False
     print("captured", format_nok(captured.amount))
     return True

@@ -5,17 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import vipps_async
-from vipps_async import OperationName, OrderStatus, PaymentDetails, PaymentState, VippsError
+from vipps_async import OperationName, OrderStatus, PaymentDetails, PaymentState, VippsError, VippsSession, nok
 from vipps_async.core.dialect import ErrorRule
 from vipps_async.ecom import errors as ecom_errors
 from vipps_async.ecom.client import EcomApi
 from vipps_async.epayment import errors as epayment_errors
 from vipps_async.epayment.client import EpaymentApi
 from vipps_async.errors import ErrorInfo
+from vipps_async.testing import Sandbox
 
 PAGE = (Path(__file__).parents[1] / "docs" / "moving-to-epayment.md").read_text("utf-8")
 WORDS = set(re.findall(r"\w+", PAGE))
@@ -45,6 +47,37 @@ def _agrees(rule: ErrorRule | None, cell: str) -> bool:
     if rule.unsettled:
         return "OutcomeUnknown" in named
     return bool(named & BY_OPERATION) if rule.error is None else rule.error.__name__ in named
+
+
+@pytest.mark.parametrize("api", ["ecom", "epayment"])
+async def test_what_was_paid_back_or_released_pays_for_nothing(api: str) -> None:
+    """The page's function counts what is reserved or kept: not a rest that was released, nor what went back."""
+    names: dict[str, Any] = {}
+    (block,) = (block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "def is_paid_for" in block)
+    exec(compile(block, "moving-to-epayment.md", "exec", dont_inherit=True), names)  # noqa: S102 - our own page
+
+    async def paid(vipps: VippsSession, price: int) -> bool:
+        payment = await (vipps.ecom.details("acme-shop-1") if api == "ecom" else vipps.epayment.get("acme-shop-1"))
+        found: bool = names["is_paid_for"](payment, nok(price))
+        return found
+
+    async with Sandbox(rate_limits=False) as sandbox, sandbox.session() as vipps:
+        await vipps.ecom.initiate(
+            order_id="acme-shop-1",
+            amount=nok(499),
+            transaction_text="Socks.",
+            callback_prefix="https://example.com/vipps",
+            fall_back="https://example.com/result",
+        )
+        assert not await paid(vipps, 499)
+        await sandbox.approve("acme-shop-1")
+        assert await paid(vipps, 499)
+        await vipps.epayment.capture("acme-shop-1", amount=nok(200), idempotency_key="ship-1")
+        assert await paid(vipps, 499)
+        await vipps.epayment.cancel("acme-shop-1")
+        assert (await paid(vipps, 499), await paid(vipps, 200)) == (False, True)
+        await vipps.epayment.refund("acme-shop-1", amount=nok(200), idempotency_key="return-1")
+        assert not await paid(vipps, 200)
 
 
 @pytest.mark.parametrize("api", [EcomApi, EpaymentApi])

@@ -28,7 +28,8 @@
     ├── JournalError                  the journal could not be opened, read or written
     └── CallbackError                 a request that claims to come from Vipps was malformed or not authentic
 
-Each error says what was tried, whether money may have moved (`effect`) and what to do next (`advice`).
+The error of a call that was sent says what was tried, whether money may have moved (`effect`) and what to do next
+(`advice`).
 """
 
 from __future__ import annotations
@@ -333,24 +334,37 @@ class OrderNotFoundError(ApiError):
 
 
 class DuplicateOrderError(ApiError):
-    """The order id has been used before; an order id is unique for ever."""
+    """The order id has been used before, and is unique for ever: the payment that has it may be a paid one."""
 
-    default_advice = "take a new id, for example with a suffix -1, -2"
+    default_advice = (
+        "look that payment up first, with details or get: it may be paid; take a new id, for example with a suffix -1, "
+        "-2, only once it has ended unpaid, and cancel it before that if it is open or refused"
+    )
+
+    @property
+    def effect_text(self) -> str:
+        """`effect` in words: that this call moved nothing says nothing of the payment that has the id."""
+        if self.effect is not Effect.NONE:
+            return super().effect_text
+        return "this call moved no money, but the payment that has this id may be paid"
 
 
 class PaymentUrlLostError(DuplicateOrderError):
     """The payment exists under this order id, but the answer that held its URL got lost."""
 
     default_advice = (
-        "its URL is lost, so no customer can reach it: make a new payment under a new id, for example with "
-        "a suffix -1, -2, and cancel this one if its history shows that nobody has approved it"
+        "its URL is lost: look the payment up; if nobody has approved it, cancel it, and only then make a new payment "
+        "under a new id, for example with a suffix -1, -2"
     )
 
 
 class PaymentRefusedError(ApiError):
     """The customer's card, bank or account refused the payment."""
 
-    default_advice = "let the customer try again, with another card if need be, under a new order id"
+    default_advice = (
+        "look the payment up: it may still be paid, so cancel it if it is open or refused, and only then let the "
+        "customer try again under a new order id, with another card if need be"
+    )
 
 
 class CaptureError(ApiError):

@@ -28,7 +28,7 @@ def _cells(row: Row) -> list[str]:
 
 def _as_code(text: str) -> str:
     # Names of classes, parameters and fields.
-    return re.sub(r"\b(\w+Error|OutcomeUnknown|\w+_\w+)\b", r"`\1`", text.replace("|", r"\|"))
+    return re.sub(r"\b(\w+Error|OutcomeUnknown|\w+_\w+(?:=True)?)\b", r"`\1`", text.replace("|", r"\|"))
 
 
 def with_tables(text: str) -> str:

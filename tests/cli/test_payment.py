@@ -445,11 +445,11 @@ async def test_initiate_for_machines_and_a_bare_token(sandbox: Sandbox) -> None:
 
 
 async def test_an_order_id_that_was_used_is_status_1(sandbox: Sandbox) -> None:
-    """Vipps' 34, with the advice to take another id."""
+    """Vipps' 34, with the advice to look that payment up before another id is taken."""
     assert (await shell(sandbox, *INITIATE)).status == 0
     again = await shell(sandbox, *INITIATE)
     assert again.status == 1
-    assert "take a new id" in again.err
+    assert "it may be paid; take a new id" in again.err
 
 
 async def test_a_url_that_vipps_cannot_call_is_status_2(sandbox: Sandbox) -> None:

@@ -383,4 +383,10 @@ async def test_the_commands_of_the_page_for_other_languages() -> None:
         assert (process.returncode, err) == (0, b"")
         async with browser.get(f"{url}/sandbox/payments") as answer:
             states = {payment["orderId"]: payment["state"] for payment in (await answer.json())["payments"]}
-        assert states == {"acme-1": "RESERVE", "acme-2": "CANCEL", "acme-shop-1": "RESERVE"}
+        assert states == {
+            "acme-1": "RESERVE",
+            "acme-2": "CANCEL",
+            "acme-3": "RESERVE",
+            "acme-4": "CANCEL",
+            "acme-shop-1": "RESERVE",
+        }

@@ -107,13 +107,15 @@ def test_a_cancelled_payment_ends_the_wait() -> None:
 
 
 def test_time_runs_out() -> None:
-    """When time is up, the error names the payment and has what Vipps said last."""
+    """When time is up, the error names the payment, what to do, and what Vipps said last."""
     world = World([INITIATED])
     with pytest.raises(PaymentPending, match="within 10 seconds") as raised:
         world.wait(10)
     assert world.times == [5, 7, 9]
     assert (raised.value.payment, raised.value.last) == ("acme-1", INITIATED)
     assert isinstance(raised.value, TimeoutError)
+    assert "payment acme-1" in str(raised.value)
+    assert "it may still be accepted: wait again, or cancel it" in str(raised.value)
 
 
 def test_a_short_wait_asks_too() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from examples import first_payment
-from vipps_async.testing import Sandbox
+from vipps_async.testing import SHORT_WAIT, Sandbox
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "tutorial.md").read_text("utf-8")
@@ -45,6 +45,24 @@ async def test_the_program_moves_and_says_what_the_page_says(capsys: pytest.Capt
     said = list(dict.fromkeys(capsys.readouterr().out.splitlines()))
     (promised,) = re.findall(r"## What the program prints\n\n```text\n(.*?)\n```", PAGE, re.DOTALL)
     assert [re.sub(r":\d+/", ":42225/", line) for line in said] == promised.splitlines()
+
+
+@pytest.mark.parametrize("direct", [set(), {"123456"}], ids=["reserved first", "captured directly"])
+async def test_run_again_it_finds_what_was_paid_and_takes_nothing_more(
+    direct: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A customer who has paid is never said to have declined, and a second run, as after a double click, ends well."""
+    async with Sandbox(longest_wait=SHORT_WAIT, direct_capture=direct) as sandbox, sandbox.session() as vipps:
+        url = await first_payment.begin(vipps, ORDER)
+        await sandbox.approve(ORDER)
+        for _ in range(2):
+            assert await first_payment.wait_for_customer(vipps, ORDER)
+            # What was captured directly is paid already: there is nothing to capture, and no key of ours took it.
+            assert await first_payment.ship(vipps, ORDER, "shipment-1") is not bool(direct)
+            assert await first_payment.begin(vipps, ORDER) == "https://example.com/vipps/result" != url
+        payment = sandbox.payment(ORDER)
+    assert payment.captured == 49_900
+    assert "said no" not in capsys.readouterr().out
 
 
 async def test_nothing_is_shipped_when_the_customer_says_no() -> None:

@@ -26,6 +26,7 @@ from vipps_async import (
     VippsSession,
     nok,
 )
+from vipps_async.receiver import PaymentUpdate
 from vipps_async.testing import Fault, SandboxThread
 
 URL = "https://shop.example"
@@ -61,20 +62,26 @@ async def _leave_a_capture_open(sandbox: SandboxThread, tmp_path: Path) -> None:
     sandbox.faults.clear()
 
 
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> queue.Queue[RecoveryReport]:
+    """Collect what each recovery of an example has found."""
+    found: queue.Queue[RecoveryReport] = queue.Queue()
+    recover = VippsSession.recover
+
+    async def recover_and_tell(vipps: VippsSession) -> RecoveryReport:
+        found.put(report := await recover(vipps))
+        return report
+
+    monkeypatch.setattr(VippsSession, "recover", recover_and_tell)
+    return found
+
+
 def test_recovery_callbacks_and_readiness_in_one_lifespan(
-    vipps_sandbox_thread: SandboxThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vipps_sandbox_thread: SandboxThread, tmp_path: Path, reports: queue.Queue[RecoveryReport]
 ) -> None:
     """What an earlier process left open is settled at the start; an order that is told of twice is captured once."""
     sandbox = vipps_sandbox_thread
     asyncio.run(_leave_a_capture_open(sandbox, tmp_path))
-    reports: queue.Queue[RecoveryReport] = queue.Queue()
-    recover = VippsSession.recover
-
-    async def recover_and_tell(vipps: VippsSession) -> RecoveryReport:
-        reports.put(report := await recover(vipps))
-        return report
-
-    monkeypatch.setattr(VippsSession, "recover", recover_and_tell)
     with TestClient(fastapi_one_process.make_app(lambda: _opener(sandbox, tmp_path))) as client:
         report = reports.get(timeout=10)
         assert (report.proven, report.stays_open) == (1, 0)
@@ -105,6 +112,26 @@ def test_a_second_click_and_a_refusal_by_the_bank_are_told_in_words(
     assert sandbox.payment("order-1").captured == 0
 
 
+def test_a_customer_whose_payment_was_given_back_is_not_thanked(
+    vipps_sandbox_thread: SandboxThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An approval that the shop has cancelled pays for nothing, so the result page says so."""
+    sandbox = vipps_sandbox_thread
+
+    async def cancel_instead(event: PaymentUpdate, vipps: VippsSession) -> None:
+        await vipps.ecom.cancel(event.order_id, transaction_text="Sold out.")
+
+    monkeypatch.setattr(fastapi_one_process, "on_payment", cancel_instead)
+    with TestClient(fastapi_one_process.make_app(lambda: _opener(sandbox, tmp_path))) as client:
+        sandbox.deliver_to(client.request)
+        client.post("/buy/order-1")
+        sandbox.approve("order-1")
+        sandbox.callbacks_delivered()
+    # Leaving TestClient has waited for the handler.
+    with TestClient(fastapi_one_process.make_app(lambda: _opener(sandbox, tmp_path))) as client:
+        assert client.get("/thanks/order-1").json() == "Another time, then."
+
+
 def test_a_shop_does_not_start_beside_a_sandbox_that_is_down(
     vipps_sandbox_thread: SandboxThread, tmp_path: Path
 ) -> None:
@@ -128,7 +155,10 @@ def test_a_shop_that_is_not_ready_says_why(vipps_sandbox_thread: SandboxThread, 
 
 
 def test_a_webhook_captures_once(vipps_sandbox_thread: SandboxThread, tmp_path: Path) -> None:
-    """The URL is registered once over two starts, its secret kept, and each signed event that comes is taken."""
+    """The URL is registered once over two starts, its secret kept, and each signed event that comes is taken.
+
+    Who clicks again after that is sent to the result.
+    """
     sandbox = vipps_sandbox_thread
     for number in (1, 2):
         with TestClient(fastapi_webhooks.make_app(lambda: _opener(sandbox, tmp_path))) as client:
@@ -137,11 +167,23 @@ def test_a_webhook_captures_once(vipps_sandbox_thread: SandboxThread, tmp_path: 
             sandbox.approve(f"acme-shop-{number}")
             sandbox.callbacks_delivered()
             assert client.get(f"/thanks/acme-shop-{number}").json() == "Thank you!"
+            again = client.post(f"/buy/acme-shop-{number}").json()
+            assert again == f"{URL}/thanks/acme-shop-{number}"
             refused = client.post("/vipps/webhooks", json={"name": "AUTHORIZED", "reference": "acme-shop-9"})
             assert refused.status_code == 401
         assert sandbox.payment(f"acme-shop-{number}").captured == 49_900
     assert len(json.loads((tmp_path / "secrets.json").read_text())) == 1
     assert [request.operation for request in sandbox.requests].count("capture") == 2
+
+
+def test_the_shop_with_webhooks_settles_what_an_earlier_process_left(
+    vipps_sandbox_thread: SandboxThread, tmp_path: Path, reports: queue.Queue[RecoveryReport]
+) -> None:
+    """A capture that nobody answered before the process ended is settled at the next start."""
+    asyncio.run(_leave_a_capture_open(vipps_sandbox_thread, tmp_path))
+    with TestClient(fastapi_webhooks.make_app(lambda: _opener(vipps_sandbox_thread, tmp_path))):
+        report = reports.get(timeout=10)
+    assert (report.proven, report.stays_open) == (1, 0)
 
 
 def test_a_shop_with_a_secret_starts_while_vipps_is_in_trouble(

@@ -9,6 +9,7 @@ import pytest
 from arq import Retry
 
 from examples import arq_worker, taskiq_worker
+from examples.capture_job import capture_shipment
 from tests.batch.shop import MSN, stock
 from tests.short_waits import shorten_waits
 from vipps_async.sandbox import Fault
@@ -30,6 +31,18 @@ async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
 def captures(sandbox: Sandbox) -> list[int]:
     """What was captured, one amount for each capture that took effect."""
     return [entry.amount for entry in sandbox.payment("order-0").moved("CAPTURE")]
+
+
+async def test_a_refused_job_says_what_was_taken_by_another_key(sandbox: Sandbox) -> None:
+    """A capture that a colleague made before is told with the refusal, so that nobody holds paid goods back."""
+    async with sandbox.session() as vipps:
+        await vipps.ecom.capture("order-0", transaction_text="By hand.", idempotency_key="by-hand")
+        said = await capture_shipment(vipps, order_id="order-0", shipment="s-1", amount=600)
+        unknown = await capture_shipment(vipps, order_id="order-9", shipment="s-1", amount=600)
+    assert said.startswith("refused: ")
+    assert said.endswith("captured in all, by details that may lag: 10.00 NOK")
+    assert unknown.startswith("refused: ")
+    assert captures(sandbox) == [1_000]
 
 
 async def test_a_taskiq_task_that_runs_twice_captures_once(sandbox: Sandbox) -> None:

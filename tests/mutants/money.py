@@ -163,7 +163,7 @@ _CODES = of(
     ('see in details why not")', 'see in details why not", permanent=True)'),
     ('what is left to refund")', 'what is left to refund", permanent=True)'),
     ('cancel the payment instead")', 'cancel the payment instead", permanent=True)'),
-    ("the order's state does not allow it; ask details\")", 'x", permanent=True)'),
+    ("the order's state does not allow it: ask details; it may be cancelled\")", 'x", permanent=True)'),
     ('frozenset({"payment", "vippserror"})', 'frozenset({"payment"})'),
     ('frozenset({"payment", "vippserror"})', 'frozenset({"vippserror"})'),
 )

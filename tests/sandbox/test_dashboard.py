@@ -151,6 +151,14 @@ async def test_pages_that_are_not_there(merchant: Merchant) -> None:
     assert (await _post(merchant, f"{SWITCHES}/self-destruction"))[0] == 404
 
 
+async def test_an_action_that_there_is_not_is_answered_with_those_that_there_are(merchant: Merchant) -> None:
+    """Who guesses at a button over HTTP is told its name."""
+    await merchant.initiate("acme-1")
+    status, text, _ = await _post(merchant, f"{ORDER}/reject")
+    assert status == 404
+    assert "There is no such action: approve, decline, open or expire." in text
+
+
 @pytest.mark.parametrize(
     ("action", "state"),
     [("approve", State.RESERVE), ("decline", State.CANCEL), ("expire", State.CANCEL), ("open", State.INITIATE)],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import aiohttp
 import pytest
 
 import vipps_async.sandbox
 from tests.sandbox.driver import Merchant, merchant_at, until
+from vipps_async import Credentials
 from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer, State
 from vipps_async.sandbox import server as server_module
 
@@ -167,6 +169,14 @@ async def test_an_error_in_the_tick_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     await until(ticker.done)
     with pytest.raises(LookupError, match="on purpose"):
         await sandbox.aclose()
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
+def test_keys_of_a_session_are_refused_when_the_sandbox_is_made(*, several: bool) -> None:
+    """A sandbox that was given a session's `Credentials` says what it wants, before any request is answered 500."""
+    keys: Any = Credentials(client_id="a", client_secret="b", subscription_key="c", merchant_serial_number="123456")
+    with pytest.raises(TypeError, match=r"credentials must be SandboxCredentials.*, not Credentials"):
+        SandboxServer(credentials=[keys] if several else keys)
 
 
 async def test_one_set_of_keys_needs_no_list() -> None:

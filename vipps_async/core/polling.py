@@ -339,7 +339,10 @@ def _time_is_up(waiter: asyncio.Future[A], watch: _Watch[A], seconds: float) -> 
     if watch.trouble is not None:
         waiter.set_exception(watch.trouble)
         return
-    text = f"the customer has neither accepted nor declined the payment within {seconds:g} seconds"
+    text = (
+        f"the customer has neither accepted nor declined payment {watch.payment} within {seconds:g} seconds; it may "
+        "still be accepted: wait again, or cancel it before another one is begun"
+    )
     waiter.set_exception(PaymentPending(text, payment=watch.payment, last=watch.last))
 
 

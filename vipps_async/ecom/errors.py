@@ -32,7 +32,11 @@ __all__ = ["UNKNOWN_ORDER", "error_class", "has_code", "is_known_group", "may_te
 UNKNOWN_ORDER = ("Merchant", "35")
 
 _SAME_KEY = "try again in a moment with the same idempotency key"
-_NEW_TRY = "let the customer try again under a new order id"
+#: The customer may still mend the payment that was refused: a second one beside it could be paid, too.
+_NEW_TRY = (
+    "ask details, and cancel the payment if it is open or refused; only then let the customer try again under a new "
+    "order id"
+)
 _THEN_SAME_KEY = "then repeat it with the same idempotency key, never with a new one"
 
 _TOO_OLD = ErrorRule(None, "captures and cancels end 180 days after the reservation", permanent=True)
@@ -45,7 +49,10 @@ _PAYMENT: dict[str, ErrorRule] = {
     "43": ErrorRule(PaymentRefusedError, "the bank refused the amount; check it"),
     "44": ErrorRule(PaymentRefusedError, "the card has expired; " + _NEW_TRY + ", with another card"),
     "45": ErrorRule(PaymentRefusedError, "mostly the customer did not act in time; " + _NEW_TRY),
-    "51": ErrorRule(CancelError, "captured money cannot be cancelled: refund it, or release only what remains"),
+    "51": ErrorRule(
+        CancelError,
+        "captured money cannot be cancelled: refund it, or cancel the rest with should_release_remaining_funds=True",
+    ),
     "52": ErrorRule(
         CancelError, "ask details whether it is cancelled, then try to cancel again", retryable=True, unsettled=True
     ),
@@ -78,7 +85,7 @@ _PAYMENT: dict[str, ErrorRule] = {
     "1501": ErrorRule(PaymentRefusedError, "the customer is under 15 and may not pay this; offer another way to pay"),
 }
 _VIPPS: dict[str, ErrorRule] = {
-    "91": ErrorRule(None, "the order's state does not allow it; ask details"),
+    "91": ErrorRule(None, "the order's state does not allow it: ask details; it may be cancelled"),
     "92": ErrorRule(
         None,
         "it has been processed before, so this very operation may be done: ask details for the result",
@@ -103,7 +110,11 @@ _MERCHANT: dict[str, ErrorRule] = {
     "32": ErrorRule(MerchantError, "the sales unit's receiving limit is reached; contact Vipps"),
     "33": ErrorRule(MerchantError, "the sales unit's request limit is reached; slow down, or contact Vipps"),
     "34": ErrorRule(DuplicateOrderError, permanent=True),
-    "35": ErrorRule(OrderNotFoundError),
+    "35": ErrorRule(
+        OrderNotFoundError,
+        "check its id, and that the keys belong to the sales unit that made it, by eCom: one that ePayment made "
+        "is known to ePayment alone",
+    ),
     "36": ErrorRule(MerchantError, "sign the agreement in the Vipps portal"),
     "37": ErrorRule(MerchantError, "the sales unit is unavailable; see the Vipps portal"),
     "38": ErrorRule(MerchantError, "leave skip_landing_page out, or ask Vipps to allow it"),

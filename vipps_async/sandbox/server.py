@@ -23,7 +23,7 @@ from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
 from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
 from vipps_async.sandbox.ledger.registrations import Registrations
-from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
+from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings, told_keys
 from vipps_async.sandbox.ledger.state_file import StateFile
 from vipps_async.sandbox.network.callbacks import CallbackSender
 from vipps_async.sandbox.network.callers import Callers, TokenIssuer
@@ -99,6 +99,9 @@ class SandboxServer:
             memory only.
         faces: the APIs that it has; see `Face`, which one of your own is made after. They share the payments, the
             clock, limits and faults.
+
+    Raises:
+        TypeError: `credentials` are others than the sandbox's own, such as those of a session.
     """
 
     def __init__(
@@ -130,15 +133,13 @@ class SandboxServer:
         state: Path | None = None,
         faces: Sequence[type[Face]] = FACES,
     ) -> None:
-        if isinstance(credentials, SandboxCredentials):
-            credentials = (credentials,)
         #: The time that everything here goes by.
         self.clock: SandboxClock = clock or SandboxClock()
         #: How it passes for whoever waits.
         self.waits: Waits = Waits(self.clock, longest_wait)
         #: What it is told to be; it may be changed while it runs.
         self.settings: Settings = Settings(
-            credentials=credentials,
+            credentials=told_keys(credentials),
             direct_capture=direct_capture,
             skip_landing_page=skip_landing_page_allowed,
             nin=nin_allowed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,27 @@ TOLD_KEYS = SandboxCredentials(
     client_secret="sandbox-secret",  # noqa: S106 - no secret
     subscription_key="sandbox-key",
 )
+
+
+def told_keys(given: object) -> tuple[SandboxCredentials, ...] | None:
+    """Read the keys that a sandbox is made with: one set, or several; None: any are taken.
+
+    Raises:
+        TypeError: something else, such as the `Credentials` of a session.
+    """
+    if given is None:
+        return None
+    several: list[SandboxCredentials] = []
+    for keys in given if isinstance(given, Iterable) else (given,):
+        if not isinstance(keys, SandboxCredentials):
+            msg = (
+                f"credentials must be SandboxCredentials, or several of them, not {type(keys).__name__}: "
+                "SandboxCredentials(client_id=…, client_secret=…, subscription_key=…), of vipps_async.testing; "
+                "left out, any keys are taken"
+            )
+            raise TypeError(msg)
+        several.append(keys)
+    return tuple(several)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -188,7 +188,7 @@ class Dashboard:
             elif action == "open":
                 self.services.customers.open(order)
             else:
-                raise web.HTTPNotFound(reason="There is no such action.")
+                raise web.HTTPNotFound(reason="There is no such action: approve, decline, open or expire.")
         except SandboxError as error:
             return self._payment_page(order, str(error))
         return see_other(payment_path(order))
