@@ -247,8 +247,8 @@ class Database:
             f"{'a newer' if found > known else 'an older'} version of this package (schema version {found}; this one "
             f"knows {known}); they were left as they are",
             advice=("upgrade vipps-async" if found > known else "finish what is open with the version that made them")
-            + "; another schema knows none of the keys that are settled in this one, and a call with one of them would be "
-            "sent anew: the page on the journal tells what is safe",
+            + "; another schema knows none of the keys that are settled in this one, and a call with one of them would "
+            "be sent anew: the page on the journal tells what is safe",
         )
 
 

@@ -16,8 +16,8 @@ APPLICATION_ID = int.from_bytes(b"VPJL", "big")
 SCHEMA_VERSION = 4
 
 _KEYS_ARE_LOST = (
-    "another journal file knows none of the keys that are settled in this one, and a call with one of them would be sent "
-    "anew: the page on the journal tells what is safe"
+    "another journal file knows none of the keys that are settled in this one, and a call with one of them would be "
+    "sent anew: the page on the journal tells what is safe"
 )
 
 # `position` is the order of arrival: what is added last stands last, so that a growing file is written at its end,
