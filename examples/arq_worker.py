@@ -5,9 +5,9 @@ Needs a Redis; run `arq examples.arq_worker.WorkerSettings`, and queue with::
     await redis.enqueue_job("capture", "order-1", "shipment-1", 49900, _job_id="capture shipment-1")
 
 The job's id keeps a shipment from being queued twice at a time; what keeps it from being captured twice is the key. The
-keys of the sales unit come from the ``VIPPS_…`` variables, the journal from ``SHOP_DSN`` (PostgreSQL, for several workers)
-or ``SHOP_JOURNAL`` (a file, for one). arq itself is only maintained any more: for something new,
-take an engine that grows.
+keys of the sales unit come from the ``VIPPS_…`` variables, the journal from ``SHOP_DSN`` (PostgreSQL, for many workers)
+or ``SHOP_JOURNAL`` (a file, for one). arq itself is only maintained any more: for something new, take an engine that
+grows.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vipps_async.core.batch import WITH_AMOUNT, BatchOperation
+from vipps_async.core.batch import WITH_AMOUNT
 from vipps_async.core.batch_client import SupportsBatch
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import PaymentApi

@@ -126,8 +126,7 @@ _FACTS = {
 for _operation in BatchOperation:
     _operation.facts = _FACTS[_operation]
 
-#: The names of operations that tell an amount of money. A cancel releases what is left by then, which no amount was given
-#: for.
+#: The names of operations that tell an amount of money. A cancel releases what is left by then: no amount was given.
 WITH_AMOUNT: Final = frozenset(operation.value for operation in BatchOperation if operation.has_amount)
 
 
