@@ -55,7 +55,7 @@ async def test_a_new_tls_is_taken(least: ssl.TLSVersion, transport: type[Aiohttp
     async with raw_server(_answer, tls=serving) as server:
         sending = transport(ssl_context=trusting)
         try:
-            response = await sending.send(Request(method="GET", url=server.url, headers={}))
+            response = await sending.send(Request(method="GET", url=f"https://127.0.0.1:{server.port}", headers={}))
         finally:
             await sending.aclose()
         assert response.status == 200
