@@ -251,8 +251,8 @@ LICENCES = (
 def release_check(session: nox.Session) -> None:
     """Build once what would be released into dist/, and hold it to all that a release promises.
 
-    `nox -s release-check -- --name-is-ours` says that the name in the package index is this project's, `--breaks` that
-    the version may break programs. Afterwards the tests run with the oldest and with the newest dependencies.
+    `nox -s release-check -- --tag v1.2.3` fails where something is missing that a tag must have; else it is only said.
+    Afterwards the tests run with the oldest and with the newest dependencies.
     """
     dist = Path("dist").resolve()
     shutil.rmtree(dist, ignore_errors=True)
@@ -270,8 +270,7 @@ def release_check(session: nox.Session) -> None:
     _tool(session, tools, "pip-licenses", "--python", python, "--partial-match", "--allow-only", ";".join(LICENCES))
     sbom = str(dist / "sbom.cdx.json")
     _tool(session, tools, "cyclonedx-py", "environment", python, "--pyproject", "pyproject.toml", "-o", sbom)
-    _write_release_note(session, dist / "release-note.md")
-    _compare_api(session, tools)
+    _check_release(session, tools, dist / "release-note.md")
     _check_name(session, tools)
     _install(session, *_group("test"), *_group("types"))
     _test_wheel(session, wheel, sdist)
@@ -298,28 +297,22 @@ def _test_wheel(session: nox.Session, wheel: Path, sdist: Path) -> None:
     session.log(f"{wheel.name} passes the tests of {sdist.name}")
 
 
-def _write_release_note(session: nox.Session, note: Path) -> None:
-    """The changelog's newest section, which must be about the version that is built."""
+def _check_release(session: nox.Session, tools: Path, note: Path) -> None:
+    """Hold changelog and addresses to `.ci/release.py`, and list what breaks programs of the release before."""
     version = str(
         session.run("python", "-c", "import vipps_async; print(vipps_async.__version__)", silent=True)
     ).strip()
-    head, _, text = Path("CHANGELOG.md").read_text("utf-8").partition("\n## ")[2].partition("\n")
-    text = text.partition("\n## ")[0].strip()
-    if not head.startswith(version) or not text:
-        session.error(f"the changelog's newest section is about {head!r}, the package's version is {version}")
-    note.write_text(f"{text}\n", encoding="utf-8")
-    if "unreleased" in head:
-        session.warn(f"the changelog says that {version} is unreleased: put the date there before the tag")
-
-
-def _compare_api(session: nox.Session, tools: Path) -> None:
-    """List what breaks programs since the last tag: that needs a new major version, before 1.0 a minor one."""
-    tag = str(session.run("git", "tag", "--list", "v*", "--sort=-v:refname", external=True, silent=True)).split()[:1]
+    compared = note.with_name("compared-with")
+    with compared.open("w", encoding="utf-8") as stream:
+        arguments = [version, str(note), *session.posargs]
+        session.run("python", ".ci/release.py", *arguments, stdout=stream, stderr=None)
+    tag, *breaks = compared.read_text(encoding="utf-8").split() or [""]
+    compared.unlink()
     if tag:
-        breaks = [0, 1] if "--breaks" in session.posargs else [0]
-        _tool(session, tools, "griffe", "check", "vipps_async", "--against", tag[0], success_codes=breaks)
+        allowed = [0, 1] if breaks else [0]
+        _tool(session, tools, "griffe", "check", "vipps_async", "--against", tag, success_codes=allowed)
     else:
-        session.warn("there is no tag v… yet: the API is compared with nothing")
+        session.warn("there is no tag of an earlier release: the API is compared with nothing")
 
 
 def _check_name(session: nox.Session, tools: Path) -> None:
@@ -331,5 +324,5 @@ def _check_name(session: nox.Session, tools: Path) -> None:
         session.log("the name is free in the package index")
     elif "Available versions" not in said:
         session.error(f"the package index was not reached: {said}")
-    elif "--name-is-ours" not in session.posargs:
-        session.error("somebody has the name in the package index: if it is this project, say --name-is-ours")
+    elif not PROJECT["tool"]["release"]["name-is-ours"]:
+        session.error("somebody has the name in the package index: if it is this project, pyproject.toml says so")

@@ -11,7 +11,14 @@ project = "vipps_async"
 author = "The vipps_async maintainers"
 copyright = "2026, the vipps_async maintainers"  # noqa: A001 - Sphinx' own name
 release = version = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "complete_reference", "error_catalogue"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "complete_reference",
+    "error_catalogue",
+    "search_words",
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "vipps_async"

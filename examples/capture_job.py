@@ -2,9 +2,63 @@
 
 from __future__ import annotations
 
-from vipps_async import CaptureError, OrderNotFoundError, VippsSession, derive_idempotency_key, format_nok
+import asyncio
+import logging
+import os
 
-__all__ = ["capture_shipment"]
+from attrs import frozen
+
+from vipps_async import (
+    CaptureError,
+    OrderNotFoundError,
+    PostgresJournal,
+    SqliteJournal,
+    VippsError,
+    VippsSession,
+    derive_idempotency_key,
+    format_nok,
+)
+
+__all__ = ["Worker", "capture_shipment"]
+
+#: Seconds between two recoveries in one worker.
+_RECOVER_EVERY = 300.0
+
+_log = logging.getLogger(__name__)
+
+
+@frozen
+class Worker:
+    """What one worker has open from its start to its end: a session with a journal, and recovery beside the jobs."""
+
+    vipps: VippsSession
+    _settling: asyncio.Task[None]
+
+    @classmethod
+    async def open(cls) -> Worker:
+        """Open the session; ``SHOP_DSN`` names a PostgreSQL, for several processes, or ``SHOP_JOURNAL`` one's file."""
+        dsn = os.environ.get("SHOP_DSN")
+        journal = PostgresJournal(dsn) if dsn else SqliteJournal(os.environ["SHOP_JOURNAL"])
+        vipps = await VippsSession.from_env(journal=journal).__aenter__()
+        return cls(vipps, asyncio.create_task(_settle_now_and_then(vipps)))
+
+    async def aclose(self) -> None:
+        """End recovery, then close session and journal."""
+        self._settling.cancel()
+        await asyncio.wait([self._settling])
+        await self.vipps.aclose()
+
+
+async def _settle_now_and_then(vipps: VippsSession) -> None:
+    while True:
+        try:
+            report = await vipps.recover()
+        except VippsError as error:
+            _log.warning("recovery failed, and is tried again: %s", error)
+        else:
+            if report.stays_open:
+                _log.error("%s operations stay open: money may have moved", report.stays_open)
+        await asyncio.sleep(_RECOVER_EVERY)
 
 
 async def capture_shipment(vipps: VippsSession, *, order_id: str, shipment: str, amount: int) -> str:

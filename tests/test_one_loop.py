@@ -82,10 +82,18 @@ def test_a_loop_that_has_ended() -> None:
 
 def test_a_session_that_was_not_used_belongs_to_no_loop() -> None:
     """It may be made, told of news, and closed anywhere before its first use."""
-    vipps = VippsSession(CREDENTIALS, transport=ScriptedTransport().on("/capture", CAPTURED))
+    transport = ScriptedTransport().on("/capture", CAPTURED)
+    vipps = VippsSession(CREDENTIALS, transport=transport)
     vipps.ecom.notify("acme-1")
+    assert transport.requests == []
     asyncio.run(_used(_capture, vipps))
-    asyncio.run(VippsSession(CREDENTIALS, transport=ScriptedTransport()).aclose())
+    assert len(transport.requests) == 1
+    with pytest.raises(ConfigurationError, match="in a thread without an event loop"):
+        vipps.ecom.notify("acme-1")
+    unused = VippsSession(CREDENTIALS, transport=transport)
+    for _ in range(2):  # Each time in another loop: none has it.
+        asyncio.run(unused.aclose())
+    assert len(transport.requests) == 1
 
 
 def test_two_threads_at_the_same_time() -> None:

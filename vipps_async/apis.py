@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vipps_async.core.batch import BatchOperation
+from vipps_async.core.batch import WITH_AMOUNT
 from vipps_async.core.batch_client import SupportsBatch
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import PaymentApi
@@ -40,8 +40,6 @@ IN_OTHER_CURRENCIES: Final = {
 }
 #: The API whose payments another one reads and moves as well, by the other's name: never the other way round.
 READS_TOO: Final = {EPAYMENT_API.name: ECOM_API.name}
-#: Operations whose result tells an amount of money.
-_MOVING: Final = frozenset(operation.value for operation in BatchOperation if operation.has_amount)
 #: The API of whoever names none.
 DEFAULT_API: Final = ECOM_API.name
 
@@ -62,7 +60,7 @@ def amount_moved(intent: Intent, result: Any) -> int | None:
 
     None: it does not tell, or it is another operation, or one of an API that this version does not know.
     """
-    is_known = intent.api in APIS and intent.operation in _MOVING
+    is_known = intent.api in APIS and intent.operation in WITH_AMOUNT
     return APIS[intent.api].moved(result).amount if is_known else None
 
 

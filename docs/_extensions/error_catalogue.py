@@ -50,7 +50,7 @@ class _ErrorCodes(SphinxTransform):
             target = make_id(self.env, self.document, api, row.code)
             # The site's search takes an entry for found if what was typed is half of it, or more.
             words = {row.code.rpartition(" ")[2], row.code}
-            entries = [("single", word, target, "", None) for word in sorted(words)]
+            entries = [("single", word, target, "main", None) for word in sorted(words)]
             line["ids"].append(target)
             line[0].insert(0, addnodes.index(entries=entries))
 

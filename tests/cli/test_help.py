@@ -63,12 +63,24 @@ def test_every_help_has_examples_that_can_be_typed(
             _help_of(capsys, *arguments)
         else:
             assert arguments[: len(path)] == list(path)
-            assert isinstance(cli.read_command_line(_with_values(arguments)), Options)
+            assert isinstance(cli.read_command_line(arguments), Options)
 
 
-def _with_values(arguments: list[str]) -> list[str]:
-    """An example names what is typed; `KRONER` stands for an amount, `URL` for a URL."""
-    return [{"KRONER": "499,00", "NUMBER": "91234567"}.get(argument, argument) for argument in arguments]
+@pytest.mark.parametrize("api", ["ecom", "epayment"])
+def test_the_example_of_a_new_payment_has_no_placeholder(api: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An amount, a text and addresses as they are typed, not the names of what is to be typed."""
+    verb = {"ecom": "initiate", "epayment": "create"}[api]
+    _, _, example = _help_of(capsys, "payment", verb, "--help", "--api", api).partition("\nExamples:\n")
+    assert "--amount 499.00" in example
+    assert not {"KRONER", "AMOUNT", "TEXT", "URL"} & set(example.split())
+
+
+def test_what_only_reads_tells_no_exit_status_of_money(capsys: pytest.CaptureFixture[str]) -> None:
+    """`payment show` asks nobody, sends nothing twice and leaves no outcome unknown: it names what it can end with."""
+    shown = " ".join(_help_of(capsys, "payment", "show", "--help").split())
+    assert "It moves no money. Exit status 0: done; 1: Vipps refused, or was not reached; 2:" in shown
+    assert "you said no" not in shown
+    assert "3: the outcome" not in shown
 
 
 def test_every_group_is_looked_at() -> None:

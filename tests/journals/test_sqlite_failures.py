@@ -192,6 +192,7 @@ class TestVersions:
         before = path.read_bytes()
         text = await refusal(path)
         assert f"older version of this package (schema {version}; this one knows {schema.SCHEMA_VERSION})" in text
+        assert "go on with the version that wrote it; another journal file knows none of the keys" in text
         assert path.read_bytes() == before
 
     async def test_a_journal_without_its_tables(self, path: Path) -> None:

@@ -8,6 +8,7 @@ import base64
 import hmac
 import sqlite3
 import stat
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -339,11 +340,14 @@ async def test_an_error_in_the_writer_is_seen(file: Path, monkeypatch: pytest.Mo
         await sandbox.aclose()
 
 
-async def test_a_file_that_was_never_opened() -> None:
-    """Closing it is nothing."""
-    state = StateFile(Path("never"), OrderBook(), Registrations(), SandboxClock())
+async def test_a_file_that_was_never_opened(file: Path) -> None:
+    """Closing it makes no file and starts no thread, also if something has changed by then."""
+    state, threads = StateFile(file, OrderBook(), Registrations(), SandboxClock()), threading.active_count()
+    state.note(None)
     await state.settled()
     await state.aclose()
+    assert list(file.parent.iterdir()) == []
+    assert threading.active_count() == threads
 
 
 async def test_how_a_payment_ended_and_who_forced_it_are_kept(file: Path) -> None:

@@ -408,10 +408,29 @@ async def test_what_an_adopted_session_already_has_cannot_be_given(keywords: dic
 # --- opening and closing -------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_opened_before_the_first_request() -> None:
-    """A transport can be made where no event loop runs."""
-    transport: Transport = AiohttpTransport()
-    asyncio.run(transport.aclose())
+def test_nothing_is_opened_before_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transport can be made where no event loop runs: connector and connection are made by the first request."""
+    made: list[aiohttp.TCPConnector] = []
+    init = aiohttp.TCPConnector.__init__
+
+    def counted(connector: aiohttp.TCPConnector, **options: Any) -> None:
+        made.append(connector)
+        init(connector, **options)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "__init__", counted)
+    unused: Transport = AiohttpTransport()
+    asyncio.run(unused.aclose())
+    transport = AiohttpTransport()
+
+    async def send() -> int:
+        async with raw_server(_answer_all) as server:
+            assert (made, server.connections) == ([], [])
+            await transport.send(_post(server.url))
+            await transport.aclose()
+            return len(server.connections)
+
+    assert asyncio.run(send()) == 1
+    assert len(made) == 1
 
 
 async def test_closing_ends_what_is_under_way(own_session: MakeTransport) -> None:

@@ -9,7 +9,9 @@ import aiohttp
 import httpx
 import pytest
 
-from vipps_async import AiohttpTransport, ConfigurationError, HttpxTransport
+from vipps_async import AiohttpTransport, ConfigurationError, HttpxTransport, Request
+from vipps_async.testing.transport_conformance.certificates import client_context, server_context
+from vipps_async.testing.transport_conformance.raw_server import Connection, raw_server
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -22,6 +24,10 @@ def _context(least: ssl.TLSVersion, *, level: int = 0) -> ssl.SSLContext:
     context.minimum_version = least
     context.set_ciphers(f"DEFAULT:@SECLEVEL={level}")
     return context
+
+
+async def _answer(connection: Connection) -> None:
+    await connection.answer()
 
 
 @pytest.mark.parametrize("least", OLD)
@@ -41,10 +47,19 @@ async def test_an_old_tls_is_refused(least: ssl.TLSVersion) -> None:
 
 
 @pytest.mark.parametrize("least", NEW)
-async def test_a_new_tls_is_taken(least: ssl.TLSVersion) -> None:
-    """TLS 1.2 and newer are what Vipps speaks."""
-    AiohttpTransport(ssl_context=_context(least))
-    HttpxTransport(ssl_context=_context(least))
+@pytest.mark.parametrize("transport", [AiohttpTransport, HttpxTransport])
+async def test_a_new_tls_is_taken(least: ssl.TLSVersion, transport: type[AiohttpTransport | HttpxTransport]) -> None:
+    """With a context of TLS 1.2 or newer a server that speaks nothing newer than its least version is reached."""
+    trusting, serving = client_context(), server_context("127.0.0.1")
+    trusting.minimum_version = serving.maximum_version = least
+    async with raw_server(_answer, tls=serving) as server:
+        sending = transport(ssl_context=trusting)
+        try:
+            response = await sending.send(Request(method="GET", url=f"https://127.0.0.1:{server.port}", headers={}))
+        finally:
+            await sending.aclose()
+        assert response.status == 200
+        assert len(server.requests) == 1
 
 
 @pytest.mark.skipif(ssl.OPENSSL_VERSION_INFO < (3, 0), reason="before OpenSSL 3 a security level allows old versions")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from vipps_async.cli.maker import maker_by_answer, maker_by_file
 from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, amount_of, api_named_in
 from vipps_async.cli.output import columns, plain, say
 from vipps_async.cli.payment_check import JournalCheck
-from vipps_async.cli.payment_command import EXIT_STATUS, PaymentRun, run_command
+from vipps_async.cli.payment_command import EXIT_STATUS, EXIT_STATUS_OF_READ, PaymentRun, run_command
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.batch_client import BatchClient
 from vipps_async.core.operation import Repeat, SettledBy
@@ -80,7 +81,8 @@ def command() -> Group:
 
 
 def _actions(api: PaymentApi) -> list[Command]:
-    show = _action(api, "show", _show, "show a payment's sums and history", f"payment show {_EXAMPLE}")
+    example = f"payment show {_EXAMPLE}"
+    show = _action(api, "show", _show, "show a payment's sums and history", example, more=EXIT_STATUS_OF_READ)
     show.flag(
         "--personal", "show PERSONAL DATA as well: the customer's name, phone number, e-mail, address, ids, card digits"
     )
@@ -95,7 +97,7 @@ def _actions(api: PaymentApi) -> list[Command]:
 
 
 def _action(
-    api: PaymentApi, name: str, run: Run, purpose: str, *examples: str, more: str = "", **fixed: object
+    api: PaymentApi, name: str, run: Run, purpose: str, *examples: str, more: str = EXIT_STATUS, **fixed: object
 ) -> Command:
     def check(options: Options) -> None:
         # The options are this API's: whatever made the line look like one of another API is not carried out by guess.
@@ -106,7 +108,7 @@ def _action(
         if getattr(options, "new_key", False) and options.idempotency_key is None:
             raise UsageError("--new-key belongs to --idempotency-key")
 
-    description = f"{purpose[0].upper()}{purpose[1:]}. {more}{EXIT_STATUS}"
+    description = f"{purpose[0].upper()}{purpose[1:]}. {more}"
     shown = [f"{example}{_suffix(api)}" for example in examples]
     made = Command(name, run, purpose, description, examples=shown, check=check, fixed=fixed)
     heading = api.payment_heading.replace("_", " ")
@@ -219,7 +221,7 @@ def _operation(api: PaymentApi, operation: BatchOperation) -> Command:
         _run_operation,
         operation.facts.purpose,
         *examples,
-        more=told if is_keyed else "",
+        more=f"{told if is_keyed else ''}{EXIT_STATUS}",
         operation=operation,
         is_keyed=is_keyed,
     )
@@ -359,11 +361,11 @@ def operation_result(
 
 
 def _own_action(api: PaymentApi, action: Action) -> Command:
-    made = _action(api, action.verb, _run_own_action, action.purpose, more=action.more, action=action)
+    made = _action(api, action.verb, _run_own_action, action.purpose, more=f"{action.more}{EXIT_STATUS}", action=action)
     needed = []
     for option in action.options:
         name = f"--{option.name.replace('_', '-')}"
-        needed += [f" {name} {option.metavar}"] if option.required else []
+        needed += [f" {name} {shlex.quote(option.example)}"] if option.required else []
         made.option(
             name,
             type=amount_of(api) if option.check is None else Reader(option.check),

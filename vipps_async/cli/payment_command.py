@@ -46,7 +46,7 @@ from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
-__all__ = ["EXIT_STATUS", "PaymentRun", "run_command"]
+__all__ = ["EXIT_STATUS", "EXIT_STATUS_OF_READ", "PaymentRun", "run_command"]
 
 #: The exit statuses for people.
 EXIT_STATUS = (
@@ -55,6 +55,11 @@ EXIT_STATUS = (
     "this or of what is undecided of the payment; 6: another process has the journal, and nothing was sent; 8: it was "
     "carried out, but the result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see what it "
     "says."
+)
+#: The same of a command that only reads.
+EXIT_STATUS_OF_READ = (
+    "It moves no money. Exit status 0: done; 1: Vipps refused, or was not reached; 2: wrong use or settings, and "
+    "nothing was sent; 8: it was read, but could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM."
 )
 
 

@@ -6,7 +6,7 @@ import enum
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import frozen
 
@@ -18,6 +18,7 @@ from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = [
     "LONGEST_REFERENCE",
+    "WITH_AMOUNT",
     "AmountRule",
     "BatchOperation",
     "BatchRow",
@@ -124,6 +125,9 @@ _FACTS = {
 }
 for _operation in BatchOperation:
     _operation.facts = _FACTS[_operation]
+
+#: The names of operations that tell an amount of money. A cancel releases what is left by then: no amount was given.
+WITH_AMOUNT: Final = frozenset(operation.value for operation in BatchOperation if operation.has_amount)
 
 
 @frozen(kw_only=True)

@@ -197,6 +197,8 @@ class Option:
     #: Returns the value that is meant; raises InvalidInputError else. None: an amount, in the API's currency.
     check: Callable[[str], object] | None
     required: bool = False
+    #: What the help's example gives it, for one that is required.
+    example: str = ""
 
 
 @frozen

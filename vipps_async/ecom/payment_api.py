@@ -163,12 +163,31 @@ _ACTIONS: Final = (
         more="No money moves before the customer accepts. Nothing but the URL goes to stdout; it is good for 5 "
         "minutes. ",
         options=(
-            Option("amount", "KRONER", "how much, such as 499.00", None, required=True),
-            Option("text", "TEXT", "what the customer reads in Vipps", check_transaction_text, required=True),
+            Option("amount", "KRONER", "how much, such as 499.00", None, required=True, example="499.00"),
             Option(
-                "callback_prefix", "URL", "where Vipps posts the outcome: https, of a public host", str, required=True
+                "text",
+                "TEXT",
+                "what the customer reads in Vipps",
+                check_transaction_text,
+                required=True,
+                example="Socks.",
             ),
-            Option("fall_back", "URL", "where the customer comes back to, paid or not", str, required=True),
+            Option(
+                "callback_prefix",
+                "URL",
+                "where Vipps posts the outcome: https, of a public host",
+                str,
+                required=True,
+                example="https://shop.example/vipps",
+            ),
+            Option(
+                "fall_back",
+                "URL",
+                "where the customer comes back to, paid or not",
+                str,
+                required=True,
+                example="https://shop.example/thanks",
+            ),
             Option("mobile_number", "NUMBER", "the customer's, 8 digits, if you know it already", check_mobile_number),
         ),
         doubt="The payment may exist; no money moves before the customer accepts it.",

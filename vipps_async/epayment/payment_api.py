@@ -169,9 +169,23 @@ def _actions(currency: str) -> tuple[Action, ...]:
             more="No money moves before the customer accepts. Nothing but the URL goes to stdout; it is good for 5 "
             "minutes. ",
             options=(
-                Option("amount", "AMOUNT", "how much, such as 499.00", None, required=True),
-                Option("payment_description", "TEXT", "what the customer reads in Vipps", str, required=True),
-                Option("return_url", "URL", "where the customer comes back to, paid or not", str, required=True),
+                Option("amount", "AMOUNT", "how much, such as 499.00", None, required=True, example="499.00"),
+                Option(
+                    "payment_description",
+                    "TEXT",
+                    "what the customer reads in Vipps",
+                    str,
+                    required=True,
+                    example="Socks.",
+                ),
+                Option(
+                    "return_url",
+                    "URL",
+                    "where the customer comes back to, paid or not",
+                    str,
+                    required=True,
+                    example="https://shop.example/thanks",
+                ),
                 Option(
                     "phone_number",
                     "NUMBER",

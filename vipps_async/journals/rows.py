@@ -37,7 +37,8 @@ STATE_COLUMNS: LiteralString = (
 COLUMNS: LiteralString = "position, " + INTENT_COLUMNS + ", " + STATE_COLUMNS
 
 #: How many columns an intent has, and how many columns, behind the position, the checksum covers.
-_INTENT, _FACTS = 13, 21
+_INTENT = len(INTENT_COLUMNS.split(", "))
+_FACTS = _INTENT + STATE_COLUMNS.split(", ").index("checksum")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

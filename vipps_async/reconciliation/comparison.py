@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen, mutable
 
 from vipps_async.apis import APIS, READS_TOO, rebuild_call, session_api
 from vipps_async.batch.results import without_class_names
+from vipps_async.core.batch import WITH_AMOUNT
 from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.core.converter import UnreadableAnswer, decode
 from vipps_async.core.operation import Applied, Inconclusive
@@ -26,7 +27,7 @@ from vipps_async.journals.protocol import Entry, Intent, Outcome
 from vipps_async.money import format_amount
 from vipps_async.reconciliation.day import Day, KnownOperation, first_cancels
 from vipps_async.reconciliation.lookups import Lookups
-from vipps_async.reconciliation.unknown import WITH_AMOUNT, unknown_to_journal
+from vipps_async.reconciliation.unknown import unknown_to_journal
 from vipps_async.session import VippsSession
 from vipps_async.time_zone import TimeZone
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
-from vipps_async.core.batch import BatchOperation
+from vipps_async.core.batch import WITH_AMOUNT
 from vipps_async.core.payment_api import HistoryEntry
 from vipps_async.journals.protocol import Outcome
 from vipps_async.reconciliation.day import KnownOperation
 
-__all__ = ["WITH_AMOUNT", "unknown_to_journal"]
-
-#: Operations whose amounts are compared. A cancel releases what is left by then, which no amount was given for.
-WITH_AMOUNT: Final = frozenset({BatchOperation.CAPTURE.value, BatchOperation.REFUND.value})
+__all__ = ["unknown_to_journal"]
 
 
 def unknown_to_journal(

@@ -246,9 +246,9 @@ class Database:
             f"the {self._tables.kind}'s tables in the schema {self.schema} were made by "
             f"{'a newer' if found > known else 'an older'} version of this package (schema version {found}; this one "
             f"knows {known}); they were left as they are",
-            advice="upgrade vipps-async, or use another schema"
-            if found > known
-            else "finish what is open in them with the version that made them, and start with another schema",
+            advice=("upgrade vipps-async" if found > known else "finish what is open with the version that made them")
+            + "; another schema knows none of the keys that are settled in this one, and a call with one of them would "
+            "be sent anew: the page on the journal tells what is safe",
         )
 
 

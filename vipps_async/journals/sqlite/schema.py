@@ -15,6 +15,11 @@ APPLICATION_ID = int.from_bytes(b"VPJL", "big")
 #: The version that this package reads and writes: a new number for each change of `SCHEMA`.
 SCHEMA_VERSION = 4
 
+_KEYS_ARE_LOST = (
+    "another journal file knows none of the keys that are settled in this one, and a call with one of them would be "
+    "sent anew: the page on the journal tells what is safe"
+)
+
 # `position` is the order of arrival: what is added last stands last, so that a growing file is written at its end,
 # and walks go by it. Times are microseconds since 1970 (UTC): exact, and sortable. `outcome` is NULL while open.
 SCHEMA = (
@@ -60,7 +65,7 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> None:
     """Tell a journal file from any other, only by reading.
 
     Raises:
-        JournalError: it belongs to something else, or to another version of this package.
+        JournalError: it belongs to something else, or its schema is another one.
         sqlite3.DatabaseError: it is no SQLite file, or a damaged one.
     """
     if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
@@ -71,17 +76,14 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> None:
     version = _number(connection, "PRAGMA user_version")
     if version != SCHEMA_VERSION:
         age, advice = (
-            ("a newer", "upgrade vipps-async, or use another journal file")
+            ("a newer", "upgrade vipps-async")
             if version > SCHEMA_VERSION
-            else (
-                "an older",
-                "settle what is open in it with the version that wrote it, and start with another journal file",
-            )
+            else ("an older", "go on with the version that wrote it")
         )
         raise JournalError(
             f"the journal {path} was written by {age} version of this package "
             f"(schema {version}; this one knows {SCHEMA_VERSION}); it was left as it is",
-            advice=advice,
+            advice=f"{advice}; {_KEYS_ARE_LOST}",
         )
 
 
