@@ -121,6 +121,7 @@ def _entry(event: PaymentEvent) -> HistoryEntry:
         name=event.name.value,
         verb=_VERBS.get(event.name),
         amount=event.amount.value,
+        currency=event.amount.currency,
         is_done=event.success,
         key=event.idempotency_key,
         time=event.timestamp,
