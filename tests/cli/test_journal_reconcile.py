@@ -264,8 +264,10 @@ async def test_open_and_others_operations_are_told(
     assert done.status == 3
     assert done.out.splitlines()[-3:-1] == [
         "4 of other sales units are done that day: not looked at.",
-        "2 operations are open since that day or before, and may have been carried out on it: "
-        "vipps-async journal recover",
+        (
+            "2 operations are open since that day or before, and may have been carried out on it: "
+            "vipps-async journal recover"
+        ),
     ]
 
 

@@ -75,6 +75,8 @@ def _call(command: PaymentCommand, *, currency: str) -> Call[Any]:
 def _moved(result: CapturedPayment | RefundedPayment | CancelledPayment) -> Moved:
     return Moved(
         amount=result.amount.value,
+        # What proves a cancel is the payment, which does not tell when.
+        time=None if isinstance(result, CancelledPayment) else result.time,
         left_to_capture=result.remaining_to_capture.value,
         left_to_refund=result.remaining_to_refund.value,
     )
