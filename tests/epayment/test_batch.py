@@ -45,7 +45,7 @@ def paid(service: EpaymentService) -> EpaymentService:
 
 
 async def test_a_row_has_the_time_of_its_event(paid: EpaymentService) -> None:
-    """Where the events proved it, now and from the journal later; an answer that proves all has no time, nor a cancel."""
+    """Where events proved it, now and from the journal later; an answer that proves it has no time, nor a cancel."""
     async with opened(paid, MemoryJournal()) as vipps:
         for outcome in (RowOutcome.DONE, RowOutcome.DONE_BEFORE):
             rows = [row(0), row(1, 49900)]

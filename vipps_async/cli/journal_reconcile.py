@@ -66,8 +66,8 @@ def reconciliation() -> Command:
         "hold what is done of a day against what Vipps has",
         "Looks up each capture, refund and cancel that became known as done on a day, and says which agree "
         "with Vipps in their amounts, and what else Vipps has of the same payments. It only reads. Exit status 0: all "
-        "agree; 1: some differ, or one side alone has them; 3: none do, but some could not be read, may appear later or "
-        "are open since that day or before; 2: wrong use or settings; 6: another process has the journal; 8: it was "
+        "agree; 1: some differ, or one side alone has them; 3: none do, but some could not be read, may appear later "
+        "or are open since that day or before; 2: wrong use or settings; 6: another process has the journal; 8: it was "
         f"done, but the result or the report could not be written. {_UNSEEN}",
         examples=(
             "journal reconcile --day yesterday",
