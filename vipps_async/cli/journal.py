@@ -184,17 +184,17 @@ async def _recover(options: Options) -> int:
     if (status := nobody_to_ask(settings, yes=options.yes)) is not None:
         return status
     VippsSession.from_env()
-    async with opened(options, thorough=True) as journal:
+    # The session first, which refuses a journal of another Vipps: what is open in that one concerns nobody here.
+    async with opened(options, thorough=True) as journal, VippsSession.from_env(journal=journal) as vipps:
         found = await find_open(journal, settings.merchant_serial_number)
         if (status := await agree_to_settle(found, settings, yes=options.yes, quiet=options.json)) is not None:
             return status
-        async with VippsSession.from_env(journal=journal) as vipps:
-            if not options.json:
-                where = f"{vipps.environment.value} environment"
-                say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
-            progress = None if options.json else _Progress()
-            with telling_if_cut_off(CUT_OFF):
-                report = await vipps.recover(concurrency=options.concurrency, progress=progress)
+        if not options.json:
+            where = f"{vipps.environment.value} environment"
+            say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
+        progress = None if options.json else _Progress()
+        with telling_if_cut_off(CUT_OFF):
+            report = await vipps.recover(concurrency=options.concurrency, progress=progress)
         others = await open_of_others(journal, settings.merchant_serial_number)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
     if options.json:
