@@ -182,6 +182,20 @@ class TestList:
             "reason": "what it holds does not fit its checksum",
         }
 
+    def test_what_cannot_be_read_of_a_payment_is_named_with_it(
+        self, path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Settled or open, and nothing of other payments; it may be what shows who made it."""
+        with contextlib.closing(sqlite3.connect(path)) as other, other:
+            other.execute("UPDATE entries SET amount = 1 WHERE key IN ('key-1', 'key-3')")
+        of_payment = ("--journal", path, "--payment", "order-3", "--msn", "123456")
+        (damaged,) = listed(capsys, *of_payment)
+        assert (damaged["state"], damaged["position"], damaged["payment"]) == ("damaged", 3, "order-3")
+        assert main(["journal", "list", *map(str, of_payment)]) == 0
+        out = capsys.readouterr().out
+        assert "nothing done that shows it; what cannot be read may (entry 3)." in out
+        assert "order-1" not in out
+
     @pytest.mark.parametrize(
         ("arguments", "keys"),
         [

@@ -11,6 +11,7 @@ import pytest
 from attrs import evolve, frozen
 
 from tests.cli.inline import inline
+from tests.cli.open_captures import damage
 from tests.cli.processes import Finished
 from tests.cli.shell import at_terminal, env
 from tests.faults.shop import Fault, Shop, open_shop
@@ -229,3 +230,52 @@ async def test_a_busy_journal_is_status_6(overtaken: Overtaken) -> None:
         assert (await overtaken.journal("send", overtaken.key)).status == 6
     finally:
         await journal.aclose()
+
+
+@pytest.mark.parametrize("action", ["send", "drop"])
+async def test_a_key_that_cannot_be_read_is_not_said_to_be_no_one_s(overtaken: Overtaken, action: str) -> None:
+    """Which entry may have it is named, settled or open, and nothing is sent."""
+    damage(overtaken.path, overtaken.key)
+    refused = await overtaken.journal(action, overtaken.key)
+    assert (refused.status, overtaken.captured) == (2, 0)
+    assert (
+        f"an entry of the journal cannot be read, and it may have the key {overtaken.key}: entry 1 (payment order-1)"
+        in refused.err
+    )
+    damage(overtaken.path, "later")
+    refused = await overtaken.journal(action, "later")
+    assert "2 entries of the journal cannot be read, and one of them may have the key later: entry 1 (" in refused.err
+
+
+async def test_send_names_what_was_carried_out_later(overtaken: Overtaken) -> None:
+    """By its amount and its key, before anything is sent and without a question, too: it would be done once more."""
+    sent = await overtaken.journal("send", overtaken.key)
+    assert sent.status == 0
+    told = "Look out: a later capture was carried out: ecom.capture of 100.00 NOK, payment order-1, key later. This one"
+    assert told in sent.err
+    assert "cannot be read" not in sent.err
+
+
+async def test_send_names_a_later_one_of_all_that_was_left_and_what_cannot_be_read(overtaken: Overtaken) -> None:
+    """Either may have done the same; another amount, a refund or an earlier one has not."""
+    journal = SqliteJournal(overtaken.path)
+    await journal.open()
+    (mine,) = [entry async for entry in journal.open_entries()]
+    others = {
+        "rest": {"amount": None},
+        "other": {"amount": 5},
+        "back": {"operation": "refund"},
+        "before": {"created_at": mine.intent.created_at - timedelta(seconds=1)},
+    }
+    for key, changes in others.items():
+        later = {"created_at": mine.intent.created_at + timedelta(seconds=2), **changes}
+        other = evolve(mine.intent, key=key, origin=KeyOrigin.GIVEN, **later)
+        await journal.settle(other, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=datetime.now(UTC)))
+    await journal.aclose()
+    damage(overtaken.path, "later")
+    asked = await overtaken.journal("send", overtaken.key)
+    told = [line for line in asked.err.splitlines() if line.startswith("Look out: ")]
+    unread, rest = told
+    assert unread.startswith("Look out: entry 2 of the journal, payment order-1 (what it holds does not fit")
+    assert unread.endswith("cannot be read, and may have done the same already.")
+    assert "of all that remains, payment order-1, key rest" in rest

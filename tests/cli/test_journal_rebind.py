@@ -9,6 +9,7 @@ import pytest
 
 from tests.batch.shop import stock_one
 from tests.cli.inline import inline
+from tests.cli.open_captures import damage, leave_open
 from tests.cli.processes import Finished
 from tests.cli.shell import at_terminal, env
 from vipps_async.sandbox import SandboxServer
@@ -26,6 +27,24 @@ def path(tmp_path: Path) -> Path:
 async def command(sandbox: SandboxServer, path: Path, *arguments: str, **further: str) -> Finished:
     """Run a command with this journal."""
     return await inline(*arguments, "--journal", str(path), "--wait", "0", env=env(sandbox, **further))
+
+
+@pytest.mark.parametrize("kind", ["batch", "dry run", "recover"])
+async def test_what_is_in_a_journal_of_another_vipps_is_not_told(path: Path, kind: str) -> None:
+    """It is refused before anything of it is named: what is open there concerns nobody here."""
+    async with Sandbox(rate_limits=False) as first, Sandbox(rate_limits=False) as second:
+        stock_one(first, "order-1", 49_900)
+        assert (await command(first, path, *CAPTURE)).status == 0
+        await leave_open(path, "lost", payment="order-7")
+        await leave_open(path, "unread", payment="order-8")
+        damage(path, "unread")
+        file = path.with_name("rows.csv")
+        file.write_text("order_id,amount_ore,transaction_text\norder-1,100,x\n")
+        batch = ("batch", "capture", str(file), *(["--dry-run"] if kind == "dry run" else []))
+        refused = await command(second, path, *(("journal", "recover") if kind == "recover" else batch))
+    assert (refused.status, "has the facts of another Vipps" in refused.err) == (2, True), refused.err
+    assert "order-7" not in refused.err
+    assert "order-8" not in refused.err
 
 
 async def test_a_sandbox_started_anew_is_another_world(path: Path) -> None:

@@ -14,6 +14,7 @@ from attrs import evolve
 
 from tests.batch.shop import MSN, stock
 from tests.cli.inline import inline
+from tests.cli.open_captures import damage, leave_open
 from tests.cli.processes import Finished
 from tests.cli.shell import env
 from tests.support.norwegian_spreadsheet import open_csv
@@ -249,23 +250,154 @@ async def test_twenty_differences_are_shown_and_all_are_counted(
     assert "\x1b" not in done.out
 
 
-async def test_open_damaged_and_others_operations_are_told(
+async def test_open_and_others_operations_are_told(
     sandbox: Sandbox, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A day is not in order while something of it is not known; what another sales unit did is said to be left out."""
     original = entries_of_day
 
     async def entries(*given: object, **options: object) -> object:
-        return evolve(await original(*given, **options), open=2, damaged=1, of_other_units=4)  # type: ignore[arg-type]
+        return evolve(await original(*given, **options), open=2, of_other_units=4)  # type: ignore[arg-type]
 
     monkeypatch.setattr(journal_reconcile, "entries_of_day", entries)
     done = await reconcile(sandbox, path, *DAY)
     assert done.status == 3
-    assert done.out.splitlines()[-4:-1] == [
+    assert done.out.splitlines()[-3:-1] == [
         "4 of other sales units are done that day: not looked at.",
-        "2 operations are open, so not known as done: vipps-async journal recover",
-        "1 entry of the journal cannot be read: vipps-async journal check",
+        (
+            "2 operations are open since that day or before, and may have been carried out on it: "
+            "vipps-async journal recover"
+        ),
     ]
+
+
+async def test_an_open_operation_may_be_of_each_day_since_it_was_begun(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Status 3 for the day that it was begun on, though nothing is known as done; not for a day before it."""
+    path = tmp_path / "open.db"
+    await leave_open(path, "lost", payment="order-2")
+    done = await reconcile(sandbox, path, *DAY)
+    assert done.status == 3, done.err
+    assert "1 operation is open since that day or before, and may have been carried out on it: vipps" in done.out
+    before = await reconcile(sandbox, path, "--day", "yesterday", "--time-zone", "UTC", "--json")
+    assert (before.status, orjson.loads(before.out)["open"]) == (0, 0)
+    journal = SqliteJournal(path)
+    await journal.open()
+    (lost,) = await journal.find(payment="order-2", merchant_serial_number=MSN)
+    earlier = evolve(lost.intent, key="earlier", payment="order-3", created_at=lost.intent.created_at - timedelta(2))
+    await journal.begin(earlier, owner="a", lease=0)
+    await journal.aclose()
+    since = await reconcile(sandbox, path, "--day", "yesterday", "--time-zone", "UTC", "--json")
+    assert (since.status, orjson.loads(since.out)["open"]) == (3, 1)
+
+
+# --- what cannot be read ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def damaged(sandbox: Sandbox, path: Path) -> Path:
+    """That journal with a capture of another order that is done and cannot be read any more, as its fourth entry."""
+    async with sandbox.session(journal=SqliteJournal(path)) as vipps:
+        await vipps.ecom.capture("order-2", amount=700, transaction_text="x", idempotency_key="lost")
+    damage(path, "lost")
+    return path
+
+
+async def test_what_cannot_be_read_is_a_row_and_what_vipps_has_of_it_too(sandbox: Sandbox, damaged: Path) -> None:
+    """Inconclusive, with its number and payment; money that Vipps has moved for it is not passed over in silence."""
+    report = damaged.with_name("day.jsonl")
+    done = await reconcile(sandbox, damaged, *DAY, "--report", str(report))
+    assert done.status == 1, done.err
+    first, second, *_ = done.out.splitlines()
+    assert first == (
+        "inconclusive: an operation, payment order-2: entry 4 of the journal cannot be read (what it holds does not "
+        "fit its checksum); what Vipps has of the payment and no other entry has is listed"
+    )
+    assert second.startswith("only at Vipps: ecom.capture of 7.00 NOK, payment order-2, key lost, done 2")
+    assert second.endswith(": it may be entry 4 of the journal, which cannot be read")
+    assert "  capture NOK                   20.00  27.00        7.00" in done.out.splitlines()
+    assert done.out.splitlines()[-2] == (
+        "1 entry of the journal cannot be read and may be of that day: the journal's sums lack it, see "
+        "vipps-async journal check"
+    )
+    *_, row, at_vipps = [orjson.loads(line) for line in report.read_bytes().splitlines()]
+    assert (row["comparison"], row["payment"], row["api"], row["currency"], row["journal"]) == (
+        "inconclusive",
+        "order-2",
+        None,
+        None,
+        None,
+    )
+    assert row["what_to_do"] == (
+        "vipps-async payment show order-2; hold that against the books, and then: vipps-async journal discard 4"
+    )
+    assert at_vipps["what_to_do"] == ("book it, unless the books have it already: this journal may have carried it out")
+
+
+async def test_what_cannot_be_read_counts_for_machines(sandbox: Sandbox, damaged: Path) -> None:
+    """Among what is inconclusive, and by itself: whoever adds the sums up sees what they lack."""
+    facts = orjson.loads((await reconcile(sandbox, damaged, *DAY, "--json")).out)
+    assert (facts["agree"], facts["inconclusive"], facts["only_at_vipps"], facts["damaged"]) == (3, 1, 1, 1)
+    reason = "what it holds does not fit its checksum"
+    assert facts["damaged_entries"] == [{"position": 4, "payment": "order-2", "reason": reason}]
+
+
+async def test_what_cannot_be_read_of_a_payment_that_vipps_does_not_know_is_status_3(
+    sandbox: Sandbox, damaged: Path
+) -> None:
+    """The name may be what is damaged: nothing is known of it, and nothing differs."""
+    damage(damaged, "lost", "payment = 'prder-2', amount = 700")
+    done = await reconcile(sandbox, damaged, *DAY)
+    assert done.status == 3, done.out
+    assert done.out.startswith("inconclusive: an operation, payment prder-2: entry 4 of the journal cannot be read (")
+    assert "; what Vipps has of the payment could not be read; its name may be what is damaged\n" in done.out
+
+
+async def test_what_cannot_be_read_beside_what_can(sandbox: Sandbox, path: Path) -> None:
+    """Of a payment with entries of the day: those agree, each has its own row, and one look-up is enough."""
+    damage(path, (await _key_of(path, "refund")))
+    before = len(sandbox.requests)
+    done = await reconcile(sandbox, path, *DAY)
+    assert done.status == 1, done.err
+    assert [line.split(":")[0] for line in done.out.splitlines()[:2]] == ["inconclusive", "only at Vipps"]
+    assert "only at Vipps: ecom.refund of 2.50 NOK, payment order-1" in done.out
+    assert "        2 agree" in done.out
+    assert [each.operation for each in sandbox.requests[before:]].count("details") == 2
+
+
+async def test_a_refused_one_that_cannot_be_read_leaves_nothing_at_vipps(sandbox: Sandbox, path: Path) -> None:
+    """Vipps shows no more than the others have: that is said, and it stays inconclusive, for Vipps may lag."""
+    await leave_open(path, "lost")
+    damage(path, "lost")
+    done = await reconcile(sandbox, path, *DAY)
+    assert done.status == 3, done.err
+    assert "; Vipps shows no capture or refund of the payment but what other entries have\n" in done.out
+
+
+async def test_what_cannot_be_read_of_epayment_is_looked_up_there(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Which API it is of cannot be read either: all are asked."""
+    path = tmp_path / "journal.db"
+    async with sandbox.session(journal=SqliteJournal(path)) as vipps:
+        await vipps.epayment.create(reference="acme-order-1", amount=nok(100), return_url="https://example.com/back")
+        await sandbox.approve("acme-order-1")
+        await vipps.epayment.capture("acme-order-1", amount=nok(10), idempotency_key="lost")
+    damage(path, "lost")
+    done = await reconcile(sandbox, path, *DAY)
+    assert "only at Vipps: epayment.capture of 10.00 NOK, payment acme-order-1, key lost" in done.out, done.out
+
+
+async def test_what_cannot_be_read_and_was_begun_later_is_of_no_earlier_day(sandbox: Sandbox, damaged: Path) -> None:
+    """By the earliest of its times; one that is none leaves it of any day."""
+    yesterday = ("--day", "yesterday", "--time-zone", "UTC", "--json")
+    assert orjson.loads((await reconcile(sandbox, damaged, *yesterday)).out)["damaged"] == 0
+    damage(damaged, "lost", "created_at = 5")
+    assert orjson.loads((await reconcile(sandbox, damaged, *yesterday)).out)["damaged"] == 1
+    damage(damaged, "lost", f"created_at = {2**62}")
+    assert orjson.loads((await reconcile(sandbox, damaged, *yesterday)).out)["damaged"] == 1
+
+
+async def _key_of(path: Path, operation: str) -> str:
+    rows = [row for row in await kept(path) if isinstance(row, Entry)]
+    return next(row.intent.key for row in rows if row.intent.operation == operation)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,27 @@ def paid(service: EpaymentService) -> EpaymentService:
     return service
 
 
+async def test_a_row_has_the_time_of_its_event(paid: EpaymentService) -> None:
+    """Where events proved it, now and from the journal later; an answer that proves it has no time, nor a cancel."""
+    async with opened(paid, MemoryJournal()) as vipps:
+        for outcome in (RowOutcome.DONE, RowOutcome.DONE_BEFORE):
+            rows = [row(0), row(1, 49900)]
+            part, whole = sorted([each async for each in capture_many(vipps.epayment, rows)], key=_payment_of)
+            assert (part.outcome, whole.outcome, whole.time) == (outcome, outcome, None)
+            (event,) = [each for each in await vipps.epayment.events(ORDER.format(0)) if each.name == "CAPTURED"]
+            assert part.time is not None
+            assert part.time == event.timestamp
+        back = [each async for each in refund_many(vipps.epayment, [row(0, 100, reference="back")])]
+        assert back[0].time is not None
+        assert back[0].time >= part.time
+        gone = [each async for each in cancel_many(vipps.epayment, [row(2, NOT_GIVEN)])]
+        assert (gone[0].outcome, gone[0].time) == (RowOutcome.DONE, None)
+
+
+def _payment_of(result: RowResult) -> str:
+    return result.row.payment
+
+
 async def collect(results: AsyncIterator[RowResult]) -> list[tuple[str | None, RowOutcome, int | None]]:
     """What became of each row, by its reference."""
     return sorted(

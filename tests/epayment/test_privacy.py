@@ -38,6 +38,7 @@ PUBLIC = {
     "shipping_option_name",
     "state",
     "success",
+    "time",
     "timestamp",
     "type",
 }

@@ -204,6 +204,7 @@ def _history(log: EventLog) -> tuple[HistoryEntry, ...]:
             name=event.name,
             verb=event.name if event.name in verbs else None,
             amount=event.amount.value,
+            currency=event.amount.currency,
             is_done=event.success,
             key=event.key,
             time=None,

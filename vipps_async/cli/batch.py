@@ -181,6 +181,7 @@ class _Command:
             journal = await self._opened(path, stack) if await asyncio.to_thread(path.is_file) else None
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
             if journal is not None:
+                self.has_damaged = await say_what_is_damaged(journal)
                 self.would_settle = await find_open(journal, session.merchant_serial_number)
                 await note_open(self.store, journal, session.merchant_serial_number)
             return await self._carry_out(session, report)
@@ -194,7 +195,9 @@ class _Command:
             if not is_there and (status := await self._agree(settings, keeps_journal=False)) is not None:
                 return status
             journal = await self._opened(path, stack)
+            # First: what is in a journal of another Vipps concerns nobody here.
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
+            self.has_damaged = await say_what_is_damaged(journal)
             # Also in one that was not there a moment ago: another process may have made it meanwhile.
             if (status := await self._settle(journal, session, settings)) is not None:
                 return status
@@ -207,7 +210,6 @@ class _Command:
     async def _opened(self, path: Path, stack: contextlib.AsyncExitStack) -> SqliteJournal:
         journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
         stack.push_async_callback(journal.aclose)
-        self.has_damaged = await say_what_is_damaged(journal)
         return journal
 
     async def _settle(self, journal: SqliteJournal, session: VippsSession, settings: Settings) -> int | None:

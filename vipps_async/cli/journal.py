@@ -24,7 +24,7 @@ from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
 from vipps_async.journals.methods import DEFAULT_AGE, LEAST_AGE
-from vipps_async.journals.protocol import Entry, Journal
+from vipps_async.journals.protocol import DamagedEntry, Entry, Journal
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.session import VippsSession
 
@@ -112,10 +112,13 @@ async def _list(options: Options) -> int:
     async with opened(options, thorough=False) as journal:
         of_payment, maker = None, ""
         if options.payment is not None:
-            of_payment = await _found(journal, options)
-            maker = maker_by_journal(options.payment, of_payment).text
+            rows = await _rows_of_payment(journal, options)
+            of_payment = [row for row in rows if isinstance(row, Entry)]
+            damaged = [row for row in rows if isinstance(row, DamagedEntry)]
+            maker = maker_by_journal(options.payment, rows).text
+        else:
+            damaged = await journal.damaged(only_open=True)
         unsettled, settled, more = await _chosen(journal, options, of_payment)
-        damaged = await journal.damaged(only_open=True)
     now = datetime.now(UTC)
     settle_after = timedelta(seconds=options.settle_after)
     shown = []
@@ -137,11 +140,11 @@ async def _list(options: Options) -> int:
     return _ALL_SETTLED if emit_lines(f"{line}\n" for line in shown) else UNPRINTED
 
 
-async def _found(journal: Journal, options: Options) -> list[Entry]:
+async def _rows_of_payment(journal: Journal, options: Options) -> list[Entry | DamagedEntry]:
     msn = options.msn or os.environ.get(SALES_UNIT)
     if not msn:
         raise ConfigurationError("--payment needs a sales unit", advice=f"give --msn, or set {SALES_UNIT}")
-    return await journal.find(payment=options.payment, merchant_serial_number=msn)
+    return await journal.rows_of(payment=options.payment, merchant_serial_number=msn)
 
 
 async def _chosen(
@@ -181,17 +184,17 @@ async def _recover(options: Options) -> int:
     if (status := nobody_to_ask(settings, yes=options.yes)) is not None:
         return status
     VippsSession.from_env()
-    async with opened(options, thorough=True) as journal:
+    # The session first, which refuses a journal of another Vipps: what is open in that one concerns nobody here.
+    async with opened(options, thorough=True) as journal, VippsSession.from_env(journal=journal) as vipps:
         found = await find_open(journal, settings.merchant_serial_number)
         if (status := await agree_to_settle(found, settings, yes=options.yes, quiet=options.json)) is not None:
             return status
-        async with VippsSession.from_env(journal=journal) as vipps:
-            if not options.json:
-                where = f"{vipps.environment.value} environment"
-                say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
-            progress = None if options.json else _Progress()
-            with telling_if_cut_off(CUT_OFF):
-                report = await vipps.recover(concurrency=options.concurrency, progress=progress)
+        if not options.json:
+            where = f"{vipps.environment.value} environment"
+            say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
+        progress = None if options.json else _Progress()
+        with telling_if_cut_off(CUT_OFF):
+            report = await vipps.recover(concurrency=options.concurrency, progress=progress)
         others = await open_of_others(journal, settings.merchant_serial_number)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
     if options.json:

@@ -21,7 +21,7 @@ from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.undecided import damaged_text
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
-from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
+from vipps_async.journals.protocol import DamagedEntry, Entry, Intent, Journal, Outcome
 from vipps_async.session import VippsSession
 
 __all__ = ["decisions"]
@@ -35,6 +35,8 @@ _STATUSES = (
 )
 #: Entries of any age: more than any journal has.
 _ALL = 2**62
+#: Entries that cannot be read and are named; `journal check` has all of them.
+_MOST_UNREAD = 5
 #: Operations whose key stands in the payment's history, at every API.
 _KEYED = frozenset(operation.value for operation in BatchOperation if operation.has_amount)
 
@@ -108,6 +110,8 @@ async def _send(options: Options) -> int:
         before = await find_open(journal_of_payment, settings.merchant_serial_number, besides=entry.intent)
         if before.to_send:
             say(f"Open of the same payment, settled before it and perhaps sent again, too:\n{before.lines()}")
+        for line in await _done_later(journal, entry.intent):
+            say(f"Look out: {line}")
         if (status := await _agreed("Send again", entry.intent, options, settings)) is not None:
             return status
         async with VippsSession.from_env(journal=journal_of_payment) as vipps:
@@ -173,6 +177,7 @@ async def _find(journal: StoredJournal, options: Options, settings: Settings) ->
         async for entry in journal.recent_entries(limit=_ALL):
             if is_meant(entry.intent) and entry.intent.merchant_serial_number == msn and entry.settlement is not None:
                 raise ConfigurationError(f"it is settled, {_outcome_text(entry)}", advice="nothing is to be decided")
+        await _check_unread(journal, key)
         text = f"no operation of sales unit {msn} has the key {key}"
         raise ConfigurationError(text, advice="see `vipps-async journal list --open`")
     if len(found) > 1:
@@ -185,6 +190,45 @@ async def _find(journal: StoredJournal, options: Options, settings: Settings) ->
         text = f"the journal keeps no body of it, and so it is never sent again: {about(found[0].intent)}"
         raise ConfigurationError(text, advice="`vipps-async journal recover` settles it by what details show")
     return found[0]
+
+
+async def _done_later(journal: StoredJournal, intent: Intent) -> list[str]:
+    """Name what may have done since what an open operation was to do: it would be done a second time, on top.
+
+    Recovery leaves it open for such a one only where neither was given a key; here a person decides.
+    """
+    told = []
+    rows = await journal.rows_of(payment=intent.payment, merchant_serial_number=intent.merchant_serial_number)
+    for row in rows:
+        if isinstance(row, DamagedEntry):
+            told.append(f"{damaged_text(row)} cannot be read, and may have done the same already.")
+        elif _is_same_later(row, intent):
+            named = about(row.intent, moved=moved_amount(row))
+            told.append(f"a later {plain(intent.operation)} was carried out: {named}. This one may move it once more.")
+    return told
+
+
+def _is_same_later(entry: Entry, intent: Intent) -> bool:
+    other, settlement = entry.intent, entry.settlement
+    is_done = settlement is not None and settlement.outcome is Outcome.DONE
+    # Over whatever API. One that took all that was left may have been any amount.
+    is_same = other.operation == intent.operation and (
+        other.amount == intent.amount or None in {other.amount, intent.amount}
+    )
+    return is_done and is_same and other.operation in _KEYED and other.created_at > intent.created_at
+
+
+async def _check_unread(journal: StoredJournal, key: str) -> None:
+    """Raise ConfigurationError if an entry cannot be read: it may have a key that no other one has."""
+    if not (damaged := await journal.damaged()):
+        return
+    what, it = ("an entry", "it") if len(damaged) == 1 else (f"{len(damaged)} entries", "one of them")
+    named = ", ".join(f"entry {row.position} (payment {row.payment})" for row in damaged[:_MOST_UNREAD])
+    more = ", ..." if len(damaged) > _MOST_UNREAD else ""
+    raise ConfigurationError(
+        f"{what} of the journal cannot be read, and {it} may have the key {key}: {named}{more}",
+        advice="what cannot be read is never sent: see `vipps-async journal check`",
+    )
 
 
 async def _entry_after(journal: StoredJournal, intent: Intent) -> Entry:

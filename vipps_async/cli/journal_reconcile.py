@@ -66,9 +66,9 @@ def reconciliation() -> Command:
         "hold what is done of a day against what Vipps has",
         "Looks up each capture, refund and cancel that became known as done on a day, and says which agree "
         "with Vipps in their amounts, and what else Vipps has of the same payments. It only reads. Exit status 0: all "
-        "agree; 1: some differ, or one side alone has them; 3: none do, and some are open, could not be read or may "
-        "appear later; 2: wrong use or settings; 6: another process has the journal; 8: it was done, but the result or "
-        f"the report could not be written. {_UNSEEN}",
+        "agree; 1: some differ, or one side alone has them; 3: none do, but some could not be read, may appear later "
+        "or are open since that day or before; 2: wrong use or settings; 6: another process has the journal; 8: it was "
+        f"done, but the result or the report could not be written. {_UNSEEN}",
         examples=(
             "journal reconcile --day yesterday",
             "journal reconcile --day 2026-11-27 --report day.csv --semicolons",
@@ -115,7 +115,7 @@ async def _reconcile(options: Options) -> int:
     async with VippsSession.from_env() as vipps:
         found = await _entries(options, vipps, day)
         if report is not None:
-            report.check_size(len(found.entries) + len(found.open_entries))
+            report.check_size(len(found.entries) + len(found.open_entries) + len(found.damaged))
         if not options.json:
             where = f"sales unit {vipps.merchant_serial_number} in the {vipps.environment.value} environment"
             say(f"Day: {day}, by the time at which each became known as done; {where}.")
@@ -129,6 +129,7 @@ async def _reconcile(options: Options) -> int:
             progress=None if options.json else _Progress(len(entries)),
             known=found.known,
             day=day,
+            damaged=found.damaged,
         )
     return await _tell(options, day, found, compared, report)
 
@@ -185,7 +186,7 @@ def _status(found: DayEntries, sums: DaySums) -> int:
     kinds = {kind for kind, count in sums.counts.items() if count}
     if kinds - _AS_IT_SHOULD_BE - {Comparison.OPEN, Comparison.INCONCLUSIVE}:
         return _DIFFERS
-    return UNKNOWN if kinds - _AS_IT_SHOULD_BE or found.damaged else _AGREES
+    return UNKNOWN if kinds - _AS_IT_SHOULD_BE or found.open or found.damaged else _AGREES
 
 
 def _text(day: Day, found: DayEntries, compared: Sequence[ComparedOperation], sums: DaySums) -> str:
@@ -202,10 +203,18 @@ def _text(day: Day, found: DayEntries, compared: Sequence[ComparedOperation], su
         lines.append(f"{found.of_other_units:,} of other sales units {what} done that day: not looked at.")
     if found.open:
         what = "operation is" if found.open == 1 else "operations are"
-        lines.append(f"{found.open:,} {what} open, so not known as done: vipps-async journal recover")
+        lines.append(
+            f"{found.open:,} {what} open since that day or before, and may have been carried out on it: "
+            "vipps-async journal recover"
+        )
     if found.damaged:
-        what = "entry" if found.damaged == 1 else "entries"
-        lines.append(f"{found.damaged:,} {what} of the journal cannot be read: vipps-async journal check")
+        count = len(found.damaged)
+        what = "entry of the journal cannot" if count == 1 else "entries of the journal cannot"
+        them = "it" if count == 1 else "them"
+        lines.append(
+            f"{count:,} {what} be read and may be of that day: the journal's sums lack {them}, see "
+            "vipps-async journal check"
+        )
     lines.append(_UNSEEN)
     return "\n".join(lines)
 
@@ -213,8 +222,9 @@ def _text(day: Day, found: DayEntries, compared: Sequence[ComparedOperation], su
 def _line(each: ComparedOperation, day: Day) -> str:
     """Name an operation and say what is the matter with it, on one line."""
     amount = next((value for value in (each.asked, each.recorded or None, each.found) if value is not None), None)
+    name = ".".join(filter(None, (each.api, each.operation)))
     parts = [
-        f"{each.api}.{each.operation}" if each.operation else each.api,
+        name or "an operation",
         *([] if amount is None else [f"of {format_amount(amount, each.currency)}"]),
     ]
     about = [" ".join(parts), f"payment {plain(each.payment)}", *([f"key {plain(each.key)}"] if each.key else [])]
@@ -275,5 +285,8 @@ def _facts(day: Day, found: DayEntries, sums: DaySums) -> dict[str, Any]:
         ],
         "of_other_units": found.of_other_units,
         "open": found.open,
-        "damaged": found.damaged,
+        "damaged": len(found.damaged),
+        "damaged_entries": [
+            {"position": row.position, "payment": row.payment, "reason": row.reason} for row in found.damaged
+        ],
     }

@@ -15,7 +15,7 @@ from vipps_async.cli.output import plain
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import VippsError
-from vipps_async.journals.protocol import Entry, Outcome
+from vipps_async.journals.protocol import DamagedEntry, Entry, Outcome
 
 __all__ = ["Maker", "maker_by_answer", "maker_by_file", "maker_by_journal"]
 
@@ -36,17 +36,20 @@ def maker_by_answer(api: PaymentApi) -> Maker | None:
     )
 
 
-def maker_by_journal(payment: str, entries: Iterable[Entry]) -> Maker:
+def maker_by_journal(payment: str, rows: Iterable[Entry | DamagedEntry]) -> Maker:
     """Tell it from what a journal has of a payment.
 
     What makes a payment proves it, and a capture, refund or cancel over an API that knows its own payments only.
 
     Args:
         payment: its id.
-        entries: all of the payment.
+        rows: all of the payment.
     """
-    is_open = ""
-    for entry in entries:
+    is_open, unread = "", []
+    for entry in rows:
+        if isinstance(entry, DamagedEntry):
+            unread.append(str(entry.position))
+            continue
         intent, settlement = entry.intent, entry.settlement
         if not _proves(intent.api, intent.operation):
             continue
@@ -55,7 +58,8 @@ def maker_by_journal(payment: str, entries: Iterable[Entry]) -> Maker:
         elif settlement.outcome is Outcome.DONE:
             how = f"the journal has its {intent.name}, done {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
             return Maker(intent.api, f"Made over {intent.api}: {how}.")
-    text = f"Which API made it is not known: the journal has nothing done that shows it{is_open}."
+    but = f"; what cannot be read may (entry {', '.join(unread)})" if unread else ""
+    text = f"Which API made it is not known: the journal has nothing done that shows it{but}{is_open}."
     for name, other in READS_TOO.items():
         text += f" {name} knows what {other} made, never the other way round: if {other} knows it, {other} made it."
         text += f"\nTo see: vipps-async payment show {plain(payment)} --api {other}"
@@ -69,17 +73,18 @@ async def maker_by_file(options: Options, merchant_serial_number: str) -> Maker:
         options: `api`, `payment`, `journal`, `wait` and `trust_owner`.
         merchant_serial_number: the payment's sales unit.
     """
-    entries, trouble = [], ""
+    trouble = ""
+    rows: list[Entry | DamagedEntry] = []
     try:
         path = journal_path(options.journal, os.environ)
         if path.is_file():
             opening = open_journal(path, wait=options.wait, check=False, trusted_owner=options.trust_owner)
             async with contextlib.aclosing(await opening) as journal:
-                entries = await journal.find(payment=options.payment, merchant_serial_number=merchant_serial_number)
+                rows = await journal.rows_of(payment=options.payment, merchant_serial_number=merchant_serial_number)
     except VippsError as error:
         # What was asked for is what Vipps has, and that is there.
         trouble = f"\nThe journal could not be read: {plain(error)}"
-    maker = maker_by_journal(options.payment, entries)
+    maker = maker_by_journal(options.payment, rows)
     return evolve(maker, text=f"{maker.text}{trouble}")
 
 

@@ -88,8 +88,9 @@ class HistoryEntry:
     name: str
     #: Which operation it is, such as ``"capture"``; None: another one than capture, refund and cancel.
     verb: str | None
-    #: Minor units.
+    #: Minor units of its currency.
     amount: int
+    currency: str
     is_done: bool
     #: The idempotency key that it was sent with; None: the API does not tell.
     key: str | None

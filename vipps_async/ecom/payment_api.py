@@ -114,6 +114,7 @@ def _entry(entry: TransactionLogEntry) -> HistoryEntry:
         name=entry.operation.value,
         verb=_VERBS.get(entry.operation),
         amount=entry.amount,
+        currency="NOK",
         is_done=entry.operation_success,
         key=entry.request_id,
         time=entry.time_stamp,

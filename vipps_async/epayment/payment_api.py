@@ -75,6 +75,8 @@ def _call(command: PaymentCommand, *, currency: str) -> Call[Any]:
 def _moved(result: CapturedPayment | RefundedPayment | CancelledPayment) -> Moved:
     return Moved(
         amount=result.amount.value,
+        # What proves a cancel is the payment, which does not tell when.
+        time=None if isinstance(result, CancelledPayment) else result.time,
         left_to_capture=result.remaining_to_capture.value,
         left_to_refund=result.remaining_to_refund.value,
     )
@@ -121,6 +123,7 @@ def _entry(event: PaymentEvent) -> HistoryEntry:
         name=event.name.value,
         verb=_VERBS.get(event.name),
         amount=event.amount.value,
+        currency=event.amount.currency,
         is_done=event.success,
         key=event.idempotency_key,
         time=event.timestamp,

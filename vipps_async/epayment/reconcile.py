@@ -105,6 +105,7 @@ def _interpret_by_key(
                 state=PaymentState.AUTHORIZED,
                 aggregate=Aggregate.of(events, moved.currency),
                 amount=moved,
+                time=event.timestamp,
                 settled_by=SettledBy.HISTORY,
             )
             misfit = "" if moved == amount else f"{amount} were asked for, and {moved} were moved"

@@ -160,6 +160,8 @@ class CapturedPayment(_Adjusted):
 
     amount: Money
     """What this capture took."""
+    time: datetime | None = None
+    """When, by Vipps' clock, in UTC, as its event tells; None: no event was asked for, and the answer has no time."""
 
 
 @frozen(kw_only=True)
@@ -168,6 +170,8 @@ class RefundedPayment(_Adjusted):
 
     amount: Money
     """What this refund paid back."""
+    time: datetime | None = None
+    """When, by Vipps' clock, in UTC, as its event tells; None: no event was asked for, and the answer has no time."""
 
 
 @frozen(kw_only=True)

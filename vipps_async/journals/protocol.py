@@ -265,6 +265,8 @@ class DamagedEntry:
     """The payment, as far as it can be read; perhaps damaged itself."""
     reason: str
     """What is wrong with it."""
+    earliest: datetime | None = None
+    """The earliest of the times that stand in it, one of which may be damaged; None: not all of them can be read."""
 
 
 class AcquireResult(enum.Enum):

@@ -39,6 +39,8 @@ COLUMNS: LiteralString = "position, " + INTENT_COLUMNS + ", " + STATE_COLUMNS
 #: How many columns an intent has, and how many columns, behind the position, the checksum covers.
 _INTENT = len(INTENT_COLUMNS.split(", "))
 _FACTS = _INTENT + STATE_COLUMNS.split(", ").index("checksum")
+#: Where times stand among those.
+_CREATED_AT, _LAST_AT, _SETTLED_AT = 9, 15, 20
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -169,7 +171,8 @@ def entry_of(row: Sequence[Any]) -> Entry:
     stored_checksum, owner, lease_until, note = row[_FACTS + 1 :]
     if not _fits(facts, stored_checksum):
         reason = "what it holds does not fit its checksum"
-        raise DamagedEntryError.of(DamagedEntry(position=position, payment=_shown(facts[3]), reason=reason))
+        damaged = DamagedEntry(position=position, payment=_shown(facts[3]), reason=reason, earliest=_earliest(facts))
+        raise DamagedEntryError.of(damaged)
     key, api, operation, payment, msn, amount, currency, digest, body, created, origin, reference, *rest = facts
     adjusts, begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = rest
     settlement = None
@@ -219,6 +222,15 @@ def _fits(facts: Sequence[Any], stored_checksum: object) -> bool:
     except (TypeError, ValueError):
         # A damaged text that is none any more.
         return False
+
+
+def _earliest(facts: Sequence[Any]) -> datetime | None:
+    """Return the earliest time of damaged facts; None: one of them is no time."""
+    times = [facts[_CREATED_AT], facts[_LAST_AT], *([] if facts[_SETTLED_AT] is None else [facts[_SETTLED_AT]])]
+    try:
+        return min(map(moment, times))
+    except (TypeError, OverflowError):
+        return None
 
 
 def _any_moment(stored: object) -> datetime:

@@ -23,7 +23,7 @@ from vipps_async.errors import (
     InvalidInputError,
     JournalError,
 )
-from vipps_async.journals.protocol import Entry, Intent, Outcome
+from vipps_async.journals.protocol import DamagedEntry, Entry, Intent, Outcome
 from vipps_async.money import format_amount
 from vipps_async.reconciliation.day import Day, KnownOperation, first_cancels
 from vipps_async.reconciliation.lookups import Lookups
@@ -65,10 +65,12 @@ class ComparedOperation:
     """An operation by the journal and by Vipps. Amounts are in minor units of its currency."""
 
     comparison: Comparison
+    #: Empty: the journal's entry cannot be read.
     api: str
-    #: Empty: of a payment whose history could not be read it is not known which ones it has.
+    #: Empty: the same; and of a payment whose history could not be read it is not known which ones it has.
     operation: str
     payment: str
+    #: Empty: it is not known.
     currency: str
     #: The idempotency key; None: Vipps tells none, or it is a cancel: no history shows the key of one.
     key: str | None = None
@@ -86,6 +88,8 @@ class ComparedOperation:
     time: datetime | None = None
     #: What differs, or why that is not known; empty: nothing does.
     reason: str = ""
+    #: The entries of the journal that cannot be read and may be this one, by their numbers.
+    damaged: tuple[int, ...] = ()
 
     @property
     def vipps_less_journal(self) -> int | None:
@@ -108,6 +112,7 @@ async def compare_entries(
     progress: Callable[[int], None] | None = None,
     known: Mapping[str, Sequence[KnownOperation]] | None = None,
     day: Day | None = None,
+    damaged: Sequence[DamagedEntry] = (),
 ) -> list[ComparedOperation]:
     """Ask Vipps about each entry's payment, and say how they compare; nothing is changed at Vipps nor in a journal.
 
@@ -127,11 +132,13 @@ async def compare_entries(
         progress: called with how many entries are compared so far.
         known: all that the journal has of the entries' payments. None: what Vipps has beside it is not looked for.
         day: on which what Vipps has beside it is of the day; None: always.
+        damaged: what cannot be read. Each is inconclusive; what Vipps has beside the journal is looked for of its
+            payment, too.
 
     Returns:
-        One for each entry, in the order given. Behind them, payment by payment, the captures and refunds that Vipps has
-        of the same payments and the journal does not have as done. ePayment is asked about a payment that both APIs
-        have; each history shows it whole.
+        One for each entry, in the order given. Behind them, payment by payment, what cannot be read, and the captures
+        and refunds that Vipps has of the same payments and the journal does not have as done. ePayment is asked about a
+        payment that both APIs have; each history shows it whole.
 
     Raises:
         InvalidInputError: `concurrency` or `rate` is out of range.
@@ -155,16 +162,19 @@ async def compare_entries(
         if run.history_over.get(payment) in {None, READS_TOO.get(api)}:
             run.history_over[payment] = api
     run.cancelled_by = first_cancels(entries, known or {})
+    for row in damaged:
+        run.damaged.setdefault(row.payment, []).append(row)
     work = iter(payments.values())
+    unread = iter([payment for payment in run.damaged if payment not in run.history_over])
     with session.listening(watch):
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(concurrency, len(payments))):
-                    group.create_task(run.work(work, entries))
+                for _ in range(min(concurrency, len(payments) + len(run.damaged))):
+                    group.create_task(run.work(work, entries, unread))
         except BaseExceptionGroup as failures:
             # Whoever calls wants the error itself; those beside it are the same.
             raise failures.exceptions[0] from None
-    beside = [each for payment in run.history_over for each in run.beside.get(payment, ())]
+    beside = [each for payment in run.history_over | run.damaged for each in run.beside.get(payment, ())]
     return [each for each in run.compared if each is not None] + beside
 
 
@@ -198,11 +208,13 @@ class _ComparisonRun:
     history_over: dict[str, str] = field(factory=dict)
     #: By which operation of the journal each payment was cancelled first: its API and its key.
     cancelled_by: dict[str, tuple[str, str]] = field(factory=dict)
-    #: What Vipps has beside the journal, by payment.
+    #: What cannot be read, by payment.
+    damaged: dict[str, list[DamagedEntry]] = field(factory=dict)
+    #: That, and what Vipps has beside the journal, by payment.
     beside: dict[str, list[ComparedOperation]] = field(factory=dict)
     count: int = 0
 
-    async def work(self, payments: Iterator[list[int]], entries: Sequence[Entry]) -> None:
+    async def work(self, payments: Iterator[list[int]], entries: Sequence[Entry], unread: Iterator[str]) -> None:
         for numbers in payments:
             lookups = Lookups(self.session, self.limiter, self.now)
             found = []
@@ -213,8 +225,50 @@ class _ComparisonRun:
                 if self.progress is not None:
                     self.progress(self.count)
             first = found[0]
-            if self.known is not None and self.history_over[first.payment] == first.api and first.api in APIS:
-                self.beside[first.payment] = await self._beside(found, self.known.get(first.payment, ()), lookups)
+            if self.history_over[first.payment] != first.api:
+                continue
+            is_looked_for = self.known is not None and first.api in APIS
+            beside = await self._beside(first.api, first.payment, found, lookups) if is_looked_for else None
+            self.beside[first.payment] = [*self._damaged(first.payment, beside), *(beside or ())]
+        # Nothing else of these payments is of the day. Last: an API that the sales unit does not have may be asked.
+        for payment in unread:
+            lookups = Lookups(self.session, self.limiter, self.now)
+            beside = None
+            for api in self._apis_of(payment):
+                if (beside := await self._beside(api, payment, (), lookups)) is not None:
+                    break
+            self.beside[payment] = [*self._damaged(payment, beside), *(beside or ())]
+
+    def _apis_of(self, payment: str) -> list[str]:
+        """Return over which APIs the history of a payment may be read whose entry cannot be, the likeliest first."""
+        used = {each.api for each in (self.known or {}).get(payment, ())}
+
+        # Of a payment that both may have: its maker's history, unless the other one is known to have moved it.
+        def order(api: str) -> tuple[bool, bool]:
+            return api not in used, (api in READS_TOO) is (api not in used)
+
+        return [api for api in sorted(APIS, key=order) if _takes(api, payment)]
+
+    def _damaged(self, payment: str, beside: Sequence[ComparedOperation] | None) -> list[ComparedOperation]:
+        """Tell of what cannot be read of a payment; `beside`: what Vipps has beside the journal, None: not known."""
+        if beside is None:
+            there = "what Vipps has of the payment could not be read; its name may be what is damaged"
+        elif beside:
+            there = "what Vipps has of the payment and no other entry has is listed"
+        else:
+            there = "Vipps shows no capture or refund of the payment but what other entries have"
+        return [
+            ComparedOperation(
+                comparison=Comparison.INCONCLUSIVE,
+                api="",
+                operation="",
+                payment=payment,
+                currency="",
+                reason=f"entry {row.position} of the journal cannot be read ({row.reason}); {there}",
+                damaged=(row.position,),
+            )
+            for row in self.damaged.get(payment, ())
+        ]
 
     async def _compared(self, entry: Entry, lookups: Lookups) -> ComparedOperation:
         intent, settlement = entry.intent, entry.settlement
@@ -272,24 +326,28 @@ class _ComparisonRun:
         return evolve(empty, comparison=comparison, found=found, time=theirs.time, reason=reason)
 
     async def _beside(
-        self, compared: Sequence[ComparedOperation], known: Sequence[KnownOperation], lookups: Lookups
-    ) -> list[ComparedOperation]:
-        """Return what Vipps has of a payment beside what the journal has as done, some of which is compared already."""
-        first = compared[0]
+        self, api: str, payment: str, compared: Sequence[ComparedOperation], lookups: Lookups
+    ) -> list[ComparedOperation] | None:
+        """Return what Vipps has of a payment beside what the journal has as done, some of which is compared already.
+
+        None: that could not be read, which is said of something else.
+        """
+        damaged = tuple(row.position for row in self.damaged.get(payment, ()))
+        known = (self.known or {}).get(payment, ())
         beside = ComparedOperation(
             comparison=Comparison.INCONCLUSIVE,
-            api=first.api,
+            api=api,
             operation="",
-            payment=first.payment,
-            currency=first.currency,
+            payment=payment,
+            currency=compared[0].currency if compared else "",
             reason="what else Vipps has of the payment could not be read",
         )
-        history = await lookups.history(first.api, first.payment)
+        history = await lookups.history(api, payment)
         if history is None:
             # Where an entry could not be compared that is said already.
             is_said = any(each.comparison is Comparison.INCONCLUSIVE for each in compared)
             is_gone = any(each.comparison is Comparison.ONLY_IN_JOURNAL for each in compared)
-            return [] if is_said or is_gone else [beside]
+            return None if is_said or is_gone or damaged else [beside]
         told = {(each.operation, each.key) for each in compared}
         return [
             evolve(
@@ -297,12 +355,14 @@ class _ComparisonRun:
                 comparison=self._only_at_vipps(entry, there),
                 operation=entry.verb or "",
                 key=entry.key,
+                currency=entry.currency,
                 recorded=0,
                 found=entry.amount,
                 time=entry.time,
-                reason=_reason(entry, there),
+                reason=_reason(entry, there, damaged),
+                damaged=damaged if there is None else (),
             )
-            for entry, there in unknown_to_journal(history, known, first.api)
+            for entry, there in unknown_to_journal(history, known, api)
             # What is open is compared already.
             if (entry.verb, entry.key) not in told
         ]
@@ -329,8 +389,19 @@ def _open(empty: ComparedOperation, evidence: Any) -> ComparedOperation:
     return evolve(is_open, reason=f"Vipps does not show it as done so far: {without_class_names(evidence.reason)}")
 
 
-def _reason(entry: HistoryEntry, there: KnownOperation | None) -> str:
+def _takes(api: str, payment: str) -> bool:
+    try:
+        APIS[api].check_payment(payment)
+    except InvalidInputError:
+        return False
+    return True
+
+
+def _reason(entry: HistoryEntry, there: KnownOperation | None, damaged: Sequence[int]) -> str:
     """Say what the journal has in the place of an operation that Vipps has."""
+    if there is None and damaged:
+        which = "entry" if len(damaged) == 1 else "one of the entries"
+        return f"it may be {which} {', '.join(map(str, damaged))} of the journal, which cannot be read"
     if there is None:
         return "the journal does not have it" if entry.key else "the journal has no other one like it"
     return "Vipps has it as done" if there.outcome is None else f"the journal has it as {_NOT_DONE[there.outcome]}"

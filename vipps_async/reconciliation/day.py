@@ -12,7 +12,7 @@ from attrs import field, frozen, mutable
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import InvalidInputError
 from vipps_async.journals.methods import JournalMethods
-from vipps_async.journals.protocol import Entry, Outcome
+from vipps_async.journals.protocol import DamagedEntry, Entry, Outcome
 from vipps_async.time_zone import DEFAULT_ZONE, TimeZone
 
 __all__ = ["Day", "DayEntries", "KnownOperation", "entries_of_day", "first_cancels"]
@@ -96,14 +96,15 @@ class DayEntries:
     entries: list[Entry] = field(factory=list)
     #: What is open and was tried on that day: whether it is done is not known.
     open_entries: list[Entry] = field(factory=list)
-    #: All that the journal has of the payments of both, of whatever day, API and outcome.
+    #: All that the journal has of the payments of these and of `damaged`, of whatever day, API and outcome.
     known: dict[str, tuple[KnownOperation, ...]] = field(factory=dict)
     #: How many of other sales units are done: they are not among these.
     of_other_units: int = 0
-    #: How many operations of the sales unit are open, of whatever day: what became of them is not known.
+    #: How many operations of the sales unit are open and were begun on that day or before: each may have been carried
+    #: out on it.
     open: int = 0
-    #: How many rows cannot be read: whether they are of that day is not known.
-    damaged: int = 0
+    #: What cannot be read and may be of that day, oldest first. Any part may be wrong, the sales unit too.
+    damaged: list[DamagedEntry] = field(factory=list)
 
 
 async def entries_of_day(
@@ -123,26 +124,25 @@ async def entries_of_day(
     Raises:
         JournalError: the journal cannot be read.
     """
-    found, begins, ends = DayEntries(), day.begins, day.ends
+    found, ends = DayEntries(), day.ends
     async for row in journal.all_rows():
         if not isinstance(row, Entry):
-            found.damaged += 1
+            if row.earliest is None or row.earliest < ends:
+                found.damaged.append(row)
+        elif not _is_about_money(row) or api not in {None, row.intent.api} or not _may_be_of(row, day):
             continue
-        intent, settlement = row.intent, row.settlement
-        if not _is_about_money(row) or api not in {None, intent.api}:
-            continue
-        is_ours = intent.merchant_serial_number == merchant_serial_number
-        if settlement is None:
-            found.open += is_ours
-            if is_ours and intent.created_at < ends and begins <= row.attempts.last_at:
+        elif row.intent.merchant_serial_number != merchant_serial_number:
+            found.of_other_units += row.settlement is not None
+        elif row.settlement is not None:
+            found.entries.append(row)
+        else:
+            found.open += 1
+            if day.begins <= row.attempts.last_at:
                 found.open_entries.append(row)
-        elif settlement.outcome is Outcome.DONE and begins <= settlement.settled_at < ends:
-            if is_ours:
-                found.entries.append(row)
-            else:
-                found.of_other_units += 1
     found.entries.sort(key=_settled_at)
-    for payment in dict.fromkeys(entry.intent.payment for entry in found.entries + found.open_entries):
+    found.damaged.reverse()
+    payments = [entry.intent.payment for entry in found.entries + found.open_entries]
+    for payment in dict.fromkeys(payments + [row.payment for row in found.damaged]):
         entries = await journal.find(payment=payment, merchant_serial_number=merchant_serial_number)
         found.known[payment] = tuple(map(_known, entries))
     return found
@@ -185,6 +185,13 @@ def first_cancels(
 def _is_about_money(entry: Entry) -> bool:
     # What makes a payment moves nothing, and a notification from Vipps is no operation.
     return entry.intent.adjusts
+
+
+def _may_be_of(entry: Entry, day: Day) -> bool:
+    """Whether it became known as done on a day, or is open and was begun by then."""
+    if (settlement := entry.settlement) is None:
+        return entry.intent.created_at < day.ends
+    return settlement.outcome is Outcome.DONE and day.begins <= settlement.settled_at < day.ends
 
 
 def _settled_at(entry: Entry) -> datetime:

@@ -14,7 +14,7 @@ from vipps_async.core.payment_api import Unit
 from vipps_async.reconciliation.comparison import ComparedOperation, Comparison
 from vipps_async.time_zone import TimeZone
 
-__all__ = ["WHAT_TO_DO", "DaySums", "Sum", "columns", "sums_of", "write_day_report"]
+__all__ = ["WHAT_TO_DO", "DaySums", "Sum", "columns", "sums_of", "what_to_do", "write_day_report"]
 
 #: All currencies that there are have a hundred minor units.
 _MAIN: Final = Unit(name="main", word="main unit", decimals=2)
@@ -30,6 +30,18 @@ WHAT_TO_DO: Final = {
     Comparison.OPEN: "vipps-async journal recover, then compare again; do nothing by hand meanwhile",
     Comparison.INCONCLUSIVE: "compare again later",
 }
+
+
+def what_to_do(each: ComparedOperation) -> str:
+    """Say what to do about an operation."""
+    if not each.damaged:
+        return WHAT_TO_DO[each.comparison]
+    if each.comparison is not Comparison.INCONCLUSIVE:
+        return "book it, unless the books have it already: this journal may have carried it out"
+    return (
+        f"vipps-async payment show {each.payment}; hold that against the books, and then: vipps-async journal discard "
+        f"{each.damaged[0]}"
+    )
 
 
 @define
@@ -131,15 +143,15 @@ def _cells(each: ComparedOperation, zone: TimeZone) -> list[Cell]:
     amounts = (each.asked, each.recorded, each.found, each.vipps_less_journal, each.vipps_less_asked)
     return [
         each.comparison.value,
-        each.api,
+        each.api or None,
         each.operation or None,
         each.payment,
         each.reference or None,
         each.key,
         None if each.settled_at is None else zone.local(each.settled_at),
         None if each.time is None else zone.local(each.time),
-        each.currency,
+        each.currency or None,
         *(None if value is None else Amount(value, _MAIN) for value in amounts),
         zone.in_text(each.reason),
-        WHAT_TO_DO[each.comparison],
+        what_to_do(each),
     ]
