@@ -12,7 +12,7 @@ import pytest
 
 from tests.batch.shop import stock_one
 from tests.cli.inline import inline
-from tests.cli.open_captures import leave_open
+from tests.cli.open_captures import leave_open, note_done
 from tests.cli.processes import Finished
 from tests.cli.shell import HERE, env
 from tests.cli.test_payment import CANCEL, CAPTURE, REFUND
@@ -222,6 +222,45 @@ async def test_what_another_process_leaves_open_meanwhile_counts(
     refused = await live(sandbox, *CAPTURE, "--amount", "100.00", journal=journal, typed=())
     assert (refused.status, "payment order-1, key lost" in refused.err) == (3, True)
     assert sent_since(sandbox) == []
+
+
+async def test_what_another_process_has_done_meanwhile_is_asked_about_again(
+    sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are asked while there is no journal; the second one's yes was to one capture, so it is told and asked again."""
+    questions: list[str] = []
+
+    async def typed_line(question: str) -> str:
+        questions.append(question)
+        if len(questions) == 1:
+            await note_done(journal, "of-the-first")
+        return answers.pop(0)
+
+    for answers, status in ((["yes", "no"], 1), (["yes", "yes"], 0)):
+        questions.clear()
+        journal.unlink(missing_ok=True)
+        with monkeypatch.context() as patch:
+            patch.setattr("vipps_async.cli.confirmation.typed_line", typed_line)
+            patch.setattr("vipps_async.cli.confirmation.is_terminal", lambda: True)
+            production = env(sandbox, VIPPS_ENVIRONMENT="production", VIPPS_JOURNAL=str(journal))
+            done = await inline(*CAPTURE, "--amount", "100.00", *HERE, env=production)
+        assert (done.status, len(questions), answers) == (status, 2, [])
+        assert "The journal has changed meanwhile.\nLook out: the journal has this as done on " in done.err
+        assert sent_since(sandbox) == ["capture"] * (status == 0)
+
+
+async def test_where_nobody_is_asked_what_is_done_meanwhile_is_said(
+    sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--yes` a capture that looks the same is only said, as it is at the first look; and it goes on."""
+
+    async def ask(*_: object, **__: object) -> None:
+        if not journal.exists():
+            await note_done(journal, "of-the-first")
+
+    monkeypatch.setattr("vipps_async.cli.payment_command.ask", ask)
+    done = await live(sandbox, *CAPTURE, "--amount", "100.00", "--yes", journal=journal)
+    assert (done.status, done.err.count("Look out: the journal has this as done")) == (0, 1)
 
 
 async def test_a_no_makes_no_journal(sandbox: Sandbox, journal: Path) -> None:

@@ -88,7 +88,7 @@ def sent(sandbox: Sandbox) -> list[str]:
 
 
 def test_these_are_all_commands_that_ask() -> None:
-    """Whatever has the option `--yes` is here; `journal rebind` sends nothing, and asks in any environment."""
+    """Whatever has the option `--yes` is here; `journal rebind` and `discard` send nothing, and ask anywhere."""
 
     def asking(command: click.Command, name: str) -> set[str]:
         if isinstance(command, click.Group):
@@ -97,7 +97,7 @@ def test_these_are_all_commands_that_ask() -> None:
 
     payments = click.Group("payment", commands=_actions(ECOM_API))
     found = set().union(*(asking(each, each.name or "") for each in (payments, batch.command(), journal_group())))
-    assert found == {*ASKING, "journal rebind"}
+    assert found == {*ASKING, "journal rebind", "journal discard"}
 
 
 @pytest.mark.parametrize("name", ASKING)

@@ -198,7 +198,8 @@ class _Command:
             # Also in one that was not there a moment ago: another process may have made it meanwhile.
             if (status := await self._settle(journal, session, settings)) is not None:
                 return status
-            is_asked = is_there and not self.stop.is_set()
+            # A yes that was given before was to the file alone: what was settled since then may be some of its rows.
+            is_asked = (is_there or self.has_settled) and not self.stop.is_set()
             if is_asked and (status := await self._agree(settings, keeps_journal=True)) is not None:
                 return status
             self._say(f"Journal: {path}")

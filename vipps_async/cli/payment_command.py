@@ -160,27 +160,11 @@ class _CommandRun:
         if self.command.is_journalled:
             self.journal = journal_path(self.options.journal, os.environ)
         async with contextlib.AsyncExitStack() as stack:
-            journal: SqliteJournal | None = None
-            if self.command.question is not None:
-                yes = self.options.yes
-                if (status := nobody_to_ask(settings, yes=yes)) is not None:
-                    return status
-                assert self.journal is not None  # noqa: S101 - for the type checker; what moves money is journalled
-                # Nothing is made for somebody who says no.
-                if await asyncio.to_thread(self.journal.is_file):
-                    journal = await self._opened(stack)
-                if (status := await self._check(journal, settings)) is not None:
-                    return status
-                is_kept = journal is not None
-                declined = self.checked.nothing_sent
-                status = await ask(self.command.question, settings, yes=yes, keeps_journal=is_kept, declined=declined)
-                if status is not None:
-                    return status
-                say(f"journal {self.journal}")
-            if journal is None:
+            if self.command.question is None:
                 journal = await self._opened(stack)
-                # Another process may have made it while somebody was asked.
-                if journal is not None and (status := await self._check(journal, settings)) is not None:
+            else:
+                journal, status = await self._agreed(self.command.question, stack, settings)
+                if status is not None:
                     return status
             await self._call(journal)
         assert self.status is not None  # noqa: S101 - for the type checker; `_call` has set it
@@ -194,16 +178,47 @@ class _CommandRun:
         stack.push_async_callback(journal.aclose)
         return journal
 
-    async def _check(self, journal: SqliteJournal | None, settings: Settings) -> int | None:
-        """Hold the command against the journal; returns the exit status if it must not be sent, once that is said."""
+    async def _agreed(
+        self, question: Callable[[], Awaitable[str]], stack: contextlib.AsyncExitStack, settings: Settings
+    ) -> tuple[SqliteJournal | None, int | None]:
+        """Look into the journal, ask, and look again: until a look finds nothing that was not told at the question.
+
+        Returns:
+            The journal, and the exit status if nothing must be sent, once that is said.
+        """
+        assert self.journal is not None  # noqa: S101 - for the type checker; what moves money is journalled
+        say(f"journal {self.journal}")
+        yes = self.options.yes
+        if (status := nobody_to_ask(settings, yes=yes)) is not None:
+            return None, status
+        # Nothing is made for somebody who says no.
+        journal = await self._opened(stack) if await asyncio.to_thread(self.journal.is_file) else None
+        status, is_told = await self._check(journal, settings), False
+        while status is None and not is_told:
+            told = self.checked.note
+            is_kept = journal is not None
+            declined = self.checked.nothing_sent
+            status = await ask(question, settings, yes=yes, keeps_journal=is_kept, declined=declined)
+            if status is None and not is_kept:
+                # Another process may have made it while somebody was asked.
+                journal = await self._opened(stack)
+                status = await self._check(journal, settings, told=told)
+            is_told = set(self.checked.note.splitlines()) <= set(told.splitlines())
+        return journal, status
+
+    async def _check(self, journal: SqliteJournal | None, settings: Settings, *, told: str | None = None) -> int | None:
+        """Hold the command against the journal; returns the exit status if it must not be sent, once that is said.
+
+        `told`: what was told of it at the question; None: it is the first look.
+        """
         if self.command.check is None:
             return None
-        known = self.checked.note
         self.checked = await self.command.check.run(journal, settings.merchant_serial_number, agreed=self.options.yes)
         if self.checked.refusal is not None:
             return self._tell_of_undecided(self.checked.refusal)
-        if self.checked.note not in {"", known}:
-            say(self.checked.note)
+        if self.checked.note not in {"", told}:
+            changed = "" if told is None else "The journal has changed meanwhile.\n"
+            say(f"{changed}{self.checked.note}")
         return None
 
     # --- the call --------------------------------------------------------------------------------------------------
