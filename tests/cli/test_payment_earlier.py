@@ -224,39 +224,35 @@ async def test_what_another_process_leaves_open_meanwhile_counts(
     assert sent_since(sandbox) == []
 
 
+@pytest.mark.parametrize(("again", "status"), [("no", 1), ("yes", 0)])
 async def test_what_another_process_has_done_meanwhile_is_asked_about_again(
-    sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch, again: str, status: int
 ) -> None:
     """Two are asked while there is no journal; the second one's yes was to one capture, so it is told and asked again."""
-    questions: list[str] = []
+    answers = ["yes", again]
 
-    async def typed_line(question: str) -> str:
-        questions.append(question)
-        if len(questions) == 1:
+    async def typed_line(_: str) -> str:
+        if len(answers) == 2:
             await note_done(journal, "of-the-first")
         return answers.pop(0)
 
-    for answers, status in ((["yes", "no"], 1), (["yes", "yes"], 0)):
-        questions.clear()
-        journal.unlink(missing_ok=True)
-        with monkeypatch.context() as patch:
-            patch.setattr("vipps_async.cli.confirmation.typed_line", typed_line)
-            patch.setattr("vipps_async.cli.confirmation.is_terminal", lambda: True)
-            production = env(sandbox, VIPPS_ENVIRONMENT="production", VIPPS_JOURNAL=str(journal))
-            done = await inline(*CAPTURE, "--amount", "100.00", *HERE, env=production)
-        assert (done.status, len(questions), answers) == (status, 2, [])
-        assert "The journal has changed meanwhile.\nLook out: the journal has this as done on " in done.err
-        assert sent_since(sandbox) == ["capture"] * (status == 0)
+    monkeypatch.setattr("vipps_async.cli.confirmation.typed_line", typed_line)
+    monkeypatch.setattr("vipps_async.cli.confirmation.is_terminal", lambda: True)
+    done = await live(sandbox, *CAPTURE, "--amount", "100.00", journal=journal)
+    assert (done.status, answers) == (status, [])
+    assert "The journal has changed meanwhile.\nLook out: the journal has this as done on " in done.err
+    assert sent_since(sandbox) == ["capture"] * (status == 0)
 
 
 async def test_where_nobody_is_asked_what_is_done_meanwhile_is_said(
     sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With `--yes` a capture that looks the same is only said, as it is at the first look; and it goes on."""
+    others = ["of-the-first"]
 
     async def ask(*_: object, **__: object) -> None:
-        if not journal.exists():
-            await note_done(journal, "of-the-first")
+        if others:
+            await note_done(journal, others.pop())
 
     monkeypatch.setattr("vipps_async.cli.payment_command.ask", ask)
     done = await live(sandbox, *CAPTURE, "--amount", "100.00", "--yes", journal=journal)
