@@ -228,7 +228,7 @@ async def test_what_another_process_leaves_open_meanwhile_counts(
 async def test_what_another_process_has_done_meanwhile_is_asked_about_again(
     sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch, again: str, status: int
 ) -> None:
-    """Two are asked while there is no journal; the second one's yes was to one capture, so it is told and asked again."""
+    """Two are asked while there is no journal; the second's yes was to one capture: it is told and asked again."""
     answers = ["yes", again]
 
     async def typed_line(_: str) -> str:
