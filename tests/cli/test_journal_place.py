@@ -94,16 +94,16 @@ async def test_a_named_journal_that_is_not_there_is_said_before_the_question(san
 @pytest.mark.parametrize(
     ("options", "variables", "said"),
     [
-        (("--journal", "x.db", "--dsn", "host=192.0.2.1"), {}, "--journal and --dsn: which one is meant?"),
+        (("--journal", "/nowhere/x.db", "--dsn", "host=192.0.2.1"), {}, "--journal and --dsn: which one is meant?"),
         (("--schema", "shop"), {}, "--schema belongs to --dsn, or to VIPPS_JOURNAL_DSN"),
         (
-            ("--journal", "x.db", "--schema", "shop"),
+            ("--journal", "/nowhere/x.db", "--schema", "shop"),
             {"VIPPS_JOURNAL_DSN": "host=192.0.2.1"},
             "--schema belongs to --dsn, or to VIPPS_JOURNAL_DSN",
         ),
         (
             (),
-            {"VIPPS_JOURNAL": "x.db", "VIPPS_JOURNAL_DSN": "host=192.0.2.1"},
+            {"VIPPS_JOURNAL": "/nowhere/x.db", "VIPPS_JOURNAL_DSN": "host=192.0.2.1"},
             "VIPPS_JOURNAL and VIPPS_JOURNAL_DSN name a journal each",
         ),
     ],

@@ -65,7 +65,8 @@ def command() -> Group:
         "payment",
         "show one payment, capture, refund or cancel it, or make one",
         "Shows one payment of the sales unit of the VIPPS_ variables, or changes it. The actions are those of the API "
-        "that --api or VIPPS_API names.",
+        "that --api or VIPPS_API names. What the journal has of the payment is held against it first: let --journal or "
+        "--dsn (VIPPS_JOURNAL, VIPPS_JOURNAL_DSN) name your service's, else it is one of the command line's own.",
         examples=(
             "payment show acme-shop-123-order123abc",
             f'payment capture {_EXAMPLE} --amount 499.00 --text "Shipped."',

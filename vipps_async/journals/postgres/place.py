@@ -66,14 +66,7 @@ class PostgresPlace:
         """
         # What is wrong with the DSN or the installation is said by the one who says it elsewhere.
         self.journal()
-        from psycopg import AsyncConnection  # noqa: PLC0415 - the extra is needed only here
-
-        from vipps_async.journals.postgres.database import Database  # noqa: PLC0415 - as above
+        from vipps_async.journals.postgres.database import Database  # noqa: PLC0415 - the extra is needed only here
         from vipps_async.journals.postgres.sql import TABLES  # noqa: PLC0415 - as above
 
-        database = Database(self.dsn, tables=TABLES, schema=self.schema, timeout=_PATIENCE)
-        async with database.translating("opened"):
-            connection = await AsyncConnection.connect(database.conninfo, prepare_threshold=None)
-            async with connection:
-                _, has_tables = await database.find(connection)
-        return has_tables
+        return await Database(self.dsn, tables=TABLES, schema=self.schema, timeout=_PATIENCE).exists()
