@@ -11,20 +11,25 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vipps_async import SqliteJournal
+from vipps_async import PostgresJournal, SqliteJournal
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentCommand
 from vipps_async.core.pipeline import render
 from vipps_async.core.stored_error import write_drop
 from vipps_async.ecom.payment_api import ECOM_API
+from vipps_async.journals.postgres.place import PostgresPlace
 from vipps_async.journals.protocol import Attempts, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
 __all__ = ["damage", "drop", "leave_open", "note_done"]
 
 
+def _journal_at(place: Path | PostgresPlace) -> SqliteJournal | PostgresJournal:
+    return SqliteJournal(place) if isinstance(place, Path) else place.journal()
+
+
 async def leave_open(
-    path: Path,
+    path: Path | PostgresPlace,
     key: str,
     *,
     payment: str = "order-1",
@@ -60,7 +65,7 @@ async def leave_open(
         created_at=datetime.now(UTC),
         origin=KeyOrigin.GIVEN,
     )
-    journal = SqliteJournal(path)
+    journal = _journal_at(path)
     await journal.open()
     try:
         await journal.begin(intent, owner="somebody", lease=0)
@@ -70,10 +75,10 @@ async def leave_open(
     return intent
 
 
-async def note_done(path: Path, key: str, *, payment: str = "order-1", amount: int = 10_000) -> Intent:
+async def note_done(path: Path | PostgresPlace, key: str, *, payment: str = "order-1", amount: int = 10_000) -> Intent:
     """Note a capture over eCom as done, and return it."""
     intent = await leave_open(path, key, payment=payment, amount=amount)
-    journal = SqliteJournal(path)
+    journal = _journal_at(path)
     await journal.open()
     await journal.settle(intent, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=datetime.now(UTC)))
     await journal.aclose()

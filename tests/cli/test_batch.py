@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import pty
+import re
 import signal
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -124,7 +125,7 @@ async def test_all_captured_is_status_0_and_again_nothing_is_sent(
     file, report = orders(tmp_path, 30), tmp_path / "report.jsonl"
     first = await batch(sandbox, "capture", str(file), "--json")
     assert first.status == 0, first.err
-    assert first.err == ""
+    assert re.fullmatch(r"journal \S+\.journal\.db \(the command line's own: [^\n]+\)\n", first.err)
     expected = {
         "api": "ecom",
         "operation": "capture",
@@ -140,7 +141,7 @@ async def test_all_captured_is_status_0_and_again_nothing_is_sent(
     assert second.status == 0
     assert "30 captured before, 300.00 NOK" in second.out
     assert len([request for request in sandbox.requests if request.operation == "capture"]) == sent
-    assert f"Journal: {state_folder / 'vipps_async' / 'test-127.0.0.1_'}" in second.err
+    assert f"journal {state_folder / 'vipps_async' / 'test-127.0.0.1_'}" in second.err
     assert os.listdir(tmp_path) == ["captures.csv", "report.jsonl"]  # noqa: PTH208 - a name is all that counts
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert [line["outcome"] for line in lines] == ["captured before"] * 30

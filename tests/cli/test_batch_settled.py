@@ -15,7 +15,7 @@ from tests.batch.shop import MSN, stock
 from tests.cli.inline import inline
 from tests.cli.open_captures import leave_open
 from tests.cli.processes import Finished
-from tests.cli.shell import env
+from tests.cli.shell import HERE, env
 from vipps_async import nok
 from vipps_async.batch import BatchOperation, BatchRow
 from vipps_async.testing import Sandbox
@@ -139,3 +139,33 @@ async def test_the_cancels_of_a_payment_are_one(sandbox: Sandbox, day: Path, pay
     beside = "Settled first, beside the rows of this file: 1 cancel.\n"
     assert (beside in done.out) is (payment == "order-1")
     assert ("Settled first" in done.out) is (payment == "order-1")
+
+
+async def test_what_another_process_left_open_meanwhile_is_asked_about_and_then_the_file_again(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was no journal at the question; what is settled since then is told before another yes to the file."""
+    file, journal = tmp_path / "day.csv", tmp_path / "journal.db"
+    file.write_text(f"{ECOM}order-2,700,Shipped.,s-0\n")
+    questions: list[str] = []
+    answers = ["yes", "yes", "no"]
+
+    async def typed_line(question: str) -> str:
+        questions.append(question)
+        if len(questions) == 1:
+            await leave_open(journal, "by-hand", payment="order-2", amount=700)
+        return answers.pop(0)
+
+    monkeypatch.setattr("vipps_async.cli.confirmation.typed_line", typed_line)
+    monkeypatch.setattr("vipps_async.cli.confirmation.is_terminal", lambda: True)
+    done = await inline(
+        *("batch", "capture", str(file), "--journal", str(journal), *HERE),
+        env=env(sandbox, VIPPS_ENVIRONMENT="production"),
+    )
+    assert [question.split(",")[0] for question in questions] == [
+        "Capture 1 payment over ecom",
+        "Settle 1 capture of 7.00 NOK",
+        "Capture 1 payment over ecom",
+    ]
+    assert (done.status, sandbox.payment("order-2").captured) == (1, 700)
+    assert "what was settled before it stands above" in done.err

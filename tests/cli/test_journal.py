@@ -26,6 +26,7 @@ from vipps_async.core.ending import OTHERWISE_ADVICE
 from vipps_async.core.recovery_report import CarriedOut, LeftOpen, RecoveryReport, Refused
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.postgres import journal as postgres
+from vipps_async.journals.postgres.place import PostgresPlace
 from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Outcome, Settlement
 from vipps_async.sandbox import Fault as SandboxFault
 
@@ -431,6 +432,10 @@ class Database(MemoryJournal):
         return []
 
 
+async def _is_there(_: PostgresPlace) -> bool:
+    return True
+
+
 def test_a_database_is_another_place_for_the_journal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,6 +450,7 @@ def test_a_database_is_another_place_for_the_journal(
     module = ModuleType("vipps_async.journals.postgres.journal")
     module.PostgresJournal = Elsewhere  # type: ignore[attr-defined]  # a stand-in
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(PostgresPlace, "exists", _is_there)
     assert main(["journal", "list", "--dsn", "postgresql://example"]) == 0
     assert main(["journal", "list", "--dsn", "postgresql://example", "--schema", "shop"]) == 0
     assert given == [("postgresql://example", "vipps_async"), ("postgresql://example", "shop")]
@@ -498,6 +504,7 @@ class TestRecover:
                 await self.begin(intent(1), owner="b" * 32, lease=600)
 
         monkeypatch.setattr(postgres, "PostgresJournal", Elsewhere)
+        monkeypatch.setattr(PostgresPlace, "exists", _is_there)
         assert main(["journal", "recover", "--dsn", "postgresql://example"]) == 1
         assert "1 are leased elsewhere, until" in capsys.readouterr().out
         assert main(["journal", "list", "--dsn", "postgresql://example"]) == 0

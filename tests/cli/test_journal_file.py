@@ -77,7 +77,7 @@ async def test_payment_and_journal_have_the_same_one(sandbox: Sandbox, state_fol
     """It is printed, and private."""
     done = await inline(*CAPTURE, env=env(sandbox))
     (path,) = (state_folder / "vipps_async").glob("*.journal.db")
-    assert f"journal {path}\n" in done.err
+    assert f"journal {path} (the command line's own: " in done.err
     assert path.parent.stat().st_mode & 0o777 == 0o700
     listed = await inline("journal", "list", env=env(sandbox))
     assert (listed.status, "done      ecom.capture" in listed.out) == (0, True)

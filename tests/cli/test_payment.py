@@ -196,7 +196,7 @@ async def test_cancel(sandbox: Sandbox) -> None:
     """A payment that is not captured is cancelled; it has no key, so only the journal is named."""
     finished = await shell(sandbox, *CANCEL)
     assert finished.status == 0
-    assert re.fullmatch(r"journal \S+\.journal\.db\n", finished.err)
+    assert re.fullmatch(r"journal \S+\.journal\.db \(the command line's own: [^\n]+\)\n", finished.err)
     assert finished.out.startswith("499.00 NOK cancelled, ecom payment order-1")
     assert sandbox.payment("order-1").released == 49_900
     assert "ecom payment order-1: cancelled (Vipps: " in (await shell(sandbox, "payment", "show", "order-1")).out

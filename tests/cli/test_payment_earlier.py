@@ -12,7 +12,7 @@ import pytest
 
 from tests.batch.shop import stock_one
 from tests.cli.inline import inline
-from tests.cli.open_captures import leave_open
+from tests.cli.open_captures import leave_open, note_done
 from tests.cli.processes import Finished
 from tests.cli.shell import HERE, env
 from tests.cli.test_payment import CANCEL, CAPTURE, REFUND
@@ -222,6 +222,41 @@ async def test_what_another_process_leaves_open_meanwhile_counts(
     refused = await live(sandbox, *CAPTURE, "--amount", "100.00", journal=journal, typed=())
     assert (refused.status, "payment order-1, key lost" in refused.err) == (3, True)
     assert sent_since(sandbox) == []
+
+
+@pytest.mark.parametrize(("again", "status"), [("no", 1), ("yes", 0)])
+async def test_what_another_process_has_done_meanwhile_is_asked_about_again(
+    sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch, again: str, status: int
+) -> None:
+    """Two are asked while there is no journal; the second's yes was to one capture: it is told and asked again."""
+    answers = ["yes", again]
+
+    async def typed_line(_: str) -> str:
+        if len(answers) == 2:
+            await note_done(journal, "of-the-first")
+        return answers.pop(0)
+
+    monkeypatch.setattr("vipps_async.cli.confirmation.typed_line", typed_line)
+    monkeypatch.setattr("vipps_async.cli.confirmation.is_terminal", lambda: True)
+    done = await live(sandbox, *CAPTURE, "--amount", "100.00", journal=journal)
+    assert (done.status, answers) == (status, [])
+    assert "The journal has changed meanwhile.\nLook out: the journal has this as done on " in done.err
+    assert sent_since(sandbox) == ["capture"] * (status == 0)
+
+
+async def test_where_nobody_is_asked_what_is_done_meanwhile_is_said(
+    sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--yes` a capture that looks the same is only said, as it is at the first look; and it goes on."""
+    others = ["of-the-first"]
+
+    async def ask(*_: object, **__: object) -> None:
+        if others:
+            await note_done(journal, others.pop())
+
+    monkeypatch.setattr("vipps_async.cli.payment_command.ask", ask)
+    done = await live(sandbox, *CAPTURE, "--amount", "100.00", "--yes", journal=journal)
+    assert (done.status, done.err.count("Look out: the journal has this as done")) == (0, 1)
 
 
 async def test_a_no_makes_no_journal(sandbox: Sandbox, journal: Path) -> None:

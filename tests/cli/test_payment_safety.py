@@ -191,7 +191,8 @@ async def _conducted(
     monkeypatch.setattr(journal_file, "SqliteJournal", _Unwritable)
     for name, value in {**KEYS, "VIPPS_MERCHANT_SERIAL_NUMBER": MSN, "VIPPS_BASE_URL": sandbox.url}.items():
         monkeypatch.setenv(name, value)
-    options = Options(json=False, journal=Path("pay.db"), wait=0.0, yes=False, allow_host=[], trust_owner=None)
+    place = {"journal": Path("pay.db"), "dsn": None, "schema": None, "wait": 0.0, "trust_owner": None}
+    options = Options(json=False, yes=False, allow_host=[], **place)
     command = PaymentRun(
         api=ECOM_API, verb="capture", payment="order-1", call=do, key="cap-1", doubt="Money may have moved."
     )

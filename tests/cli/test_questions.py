@@ -88,7 +88,7 @@ def sent(sandbox: Sandbox) -> list[str]:
 
 
 def test_these_are_all_commands_that_ask() -> None:
-    """Whatever has the option `--yes` is here; `journal rebind` and `discard` send nothing, and always ask."""
+    """Whatever has the option `--yes` is here; `journal rebind` and `discard` send nothing, and ask anywhere."""
 
     def asking(command: click.Command, name: str) -> set[str]:
         if isinstance(command, click.Group):

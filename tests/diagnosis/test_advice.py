@@ -37,7 +37,9 @@ def test_the_advice_fits_the_setting(name: str, value: str, advice: str) -> None
     assert not value or value not in result.text + result.advice
 
 
-@pytest.mark.parametrize("name", ["VIPPS_BATCH_DSN", "VIPPS_ENV_FILE", "VIPPS_JOURNAL"])
+@pytest.mark.parametrize(
+    "name", ["VIPPS_BATCH_DSN", "VIPPS_ENV_FILE", "VIPPS_JOURNAL", "VIPPS_JOURNAL_DSN", "VIPPS_JOURNAL_SCHEMA"]
+)
 def test_what_the_command_line_reads_is_no_slip(name: str) -> None:
     """Variables that only commands read are known."""
     assert check_settings(KEYS | {name: "x"})[0].advice == ""

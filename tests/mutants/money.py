@@ -616,7 +616,8 @@ _ASKING = (
     *of(
         "cli/payment_command.py",
         ("tests/cli/test_payment_earlier.py", "tests/cli/test_payment_undecided.py"),
-        ("if journal is not None and (status := await self._check(journal, settings)) is not None:", "if False:"),
+        ("                status = await self._check(journal, settings, told=told)\n", ""),
+        ("is_told = set(self.checked.note.splitlines()) <= set(told.splitlines())", "is_told = True"),
         ("return is_locked or isinstance(error, DamagedEntryError)", "return is_locked"),
         ("error.status == 0 and not error.retryable\n", "error.status == 0\n"),
     ),

@@ -56,8 +56,8 @@ from vipps_async.cli.batch_settled import (
 )
 from vipps_async.cli.commands import Command, Group, Options
 from vipps_async.cli.confirmation import nobody_to_ask
-from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
 from vipps_async.cli.journal_open import OpenOperations, agree_to_settle, find_open
+from vipps_async.cli.journal_place import JournalPlace, StoredJournal, add_journal, place_of
 from vipps_async.cli.journal_text import recovery_text
 from vipps_async.cli.options import check_allowed_host
 from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, say_error, unprinted
@@ -65,7 +65,6 @@ from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import VippsError
-from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
@@ -158,8 +157,8 @@ class _Command:
         layout = self.layout = layout_of(options)
         settings = Settings.from_env(os.environ)
         check_allowed_host(settings, options.allow_host)
-        journal = None if options.dry_run else journal_path(options.journal, os.environ)
-        others = [options.file, *([] if journal is None else files_of(journal))]
+        place = place_of(options)
+        others = [options.file, *place.files]
         report = None
         if options.report is not None:
             report = report_file(options.report, options.report_format, others=others, zone=options.time_zone)
@@ -172,13 +171,12 @@ class _Command:
             return USAGE
         if not totals.rows:
             return await self._finish(totals, report)
-        return await (self._preview(report) if journal is None else self._with_journal(journal, settings, report))
+        return await (self._preview(place, report) if options.dry_run else self._with_journal(place, settings, report))
 
-    async def _preview(self, report: ReportFile | None) -> int:
-        path = journal_path(self.options.journal, os.environ)
+    async def _preview(self, place: JournalPlace, report: ReportFile | None) -> int:
         async with contextlib.AsyncExitStack() as stack:
             # None is made for a look.
-            journal = await self._opened(path, stack) if await asyncio.to_thread(path.is_file) else None
+            journal = await self._opened(place, stack) if await place.exists() else None
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
             if journal is not None:
                 self.has_damaged = await say_what_is_damaged(journal)
@@ -186,33 +184,34 @@ class _Command:
                 await note_open(self.store, journal, session.merchant_serial_number)
             return await self._carry_out(session, report)
 
-    async def _with_journal(self, path: Path, settings: Settings, report: ReportFile | None) -> int:
+    async def _with_journal(self, place: JournalPlace, settings: Settings, report: ReportFile | None) -> int:
         if (status := nobody_to_ask(settings, yes=self.options.yes)) is not None:
             return status
         async with contextlib.AsyncExitStack() as stack:
-            is_there = await asyncio.to_thread(path.is_file)
+            is_there = await place.exists()
+            say(place.told(is_there=is_there))
             # Nothing is made for somebody who says no.
             if not is_there and (status := await self._agree(settings, keeps_journal=False)) is not None:
                 return status
-            journal = await self._opened(path, stack)
+            journal = await self._opened(place, stack)
             # First: what is in a journal of another Vipps concerns nobody here.
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
             self.has_damaged = await say_what_is_damaged(journal)
             # Also in one that was not there a moment ago: another process may have made it meanwhile.
             if (status := await self._settle(journal, session, settings)) is not None:
                 return status
-            is_asked = is_there and not self.stop.is_set()
-            if is_asked and (status := await self._agree(settings, keeps_journal=True)) is not None:
+            # A yes that was given before was to the file alone: what was settled since then may be some of its rows.
+            is_asked = (is_there or self.has_settled) and not self.stop.is_set()
+            if is_asked and (status := await self._agree(settings, keeps_journal=not place.is_shared)) is not None:
                 return status
-            self._say(f"Journal: {path}")
             return await self._carry_out(session, report)
 
-    async def _opened(self, path: Path, stack: contextlib.AsyncExitStack) -> SqliteJournal:
-        journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
+    async def _opened(self, place: JournalPlace, stack: contextlib.AsyncExitStack) -> StoredJournal:
+        journal = await place.open()
         stack.push_async_callback(journal.aclose)
         return journal
 
-    async def _settle(self, journal: SqliteJournal, session: VippsSession, settings: Settings) -> int | None:
+    async def _settle(self, journal: StoredJournal, session: VippsSession, settings: Settings) -> int | None:
         """Settle what is open: a step of its own, as it moves money, too; returns the exit status if it ends here."""
         found = await find_open(journal, settings.merchant_serial_number)
         if (status := await agree_to_settle(found, settings, yes=self.options.yes)) is not None:

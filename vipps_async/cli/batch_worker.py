@@ -14,6 +14,7 @@ from vipps_async.cli.commands import Command, Options, UsageError
 from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host
 from vipps_async.cli.output import DONE, INTERRUPTED, OTHER_SETTINGS, REFUSED, plain, say
 from vipps_async.config import Settings
+from vipps_async.journals.postgres.place import PostgresPlace
 
 if TYPE_CHECKING:
     from vipps_async.batch.distributed.work import WorkDone
@@ -56,7 +57,7 @@ async def _work(options: Options) -> int:
         worker, session, done = BatchWorker(found), found.session, found.runner.done
         say(
             f"Worker {found.name}, for sales unit {session.merchant_serial_number} in the "
-            f"{session.environment.value} environment."
+            f"{session.environment.value} environment, with the journal {PostgresPlace(options.dsn, options.schema).name}."
         )
         others = await open_elsewhere(found.database, session.merchant_serial_number)
         for msn, count in others.items():

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
-
-import click
 
 from vipps_async.apis import APIS, DEFAULT_API, IN_OTHER_CURRENCIES
 from vipps_async.cli.commands import Command, Options
-from vipps_async.cli.journal_file import journal_path
+from vipps_async.cli.journal_place import JournalPlace, add_place, place_of
 from vipps_async.cli.options import add_allow_host, add_api
 from vipps_async.cli.output import json_line, plain, show, wrapped
 from vipps_async.diagnosis import CheckResult, CheckState, run_checks
@@ -39,20 +36,20 @@ def command() -> Command:
     # A variable that names no API is a finding here.
     made.defaults(api=_api_of_environment)
     add_allow_host(made)
-    made.option(
-        "--journal",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="look at this journal file (default: that of the other commands, if it is there)",
-    )
+    # That of the other commands, by the same options and variables.
+    add_place(made)
     made.option("--json", is_flag=True, help="all results as one JSON object")
     return made
 
 
 async def _run(options: Options) -> int:
     results = []
+    place = await _journal(options)
     diagnosis = run_checks(
-        os.environ, api=options.api, journal=_journal(options.journal), allowed_hosts=options.allow_host
+        os.environ,
+        api=options.api,
+        journal=None if place is None else place.database or place.path,
+        allowed_hosts=options.allow_host,
     )
     async with contextlib.aclosing(diagnosis) as checks:
         async for result in checks:
@@ -71,14 +68,15 @@ def _api_of_environment() -> str | None:
     return name if name in {*APIS, *IN_OTHER_CURRENCIES} else None
 
 
-def _journal(given: Path | None) -> Path | None:
+async def _journal(options: Options) -> JournalPlace | None:
     """Return the journal that is looked at: the one that is named, else that of the other commands if it is there."""
     try:
-        path = journal_path(given, os.environ)
+        place = place_of(options)
     except ConfigurationError:
         # There is no such place, or the environment is none, which is told.
         return None
-    return path if given is not None or path.exists() else None
+    is_looked_at = place.is_shared or options.journal is not None or await place.exists()
+    return place if is_looked_at else None
 
 
 def _count(results: list[CheckResult], state: CheckState) -> int:

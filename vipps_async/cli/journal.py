@@ -13,8 +13,8 @@ import click
 from vipps_async.cli.commands import Command, Group, Options, Run
 from vipps_async.cli.confirmation import add_yes, nobody_to_ask, telling_if_cut_off
 from vipps_async.cli.journal_decisions import decisions
-from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
 from vipps_async.cli.journal_open import agree_to_settle, find_open, open_of_others
+from vipps_async.cli.journal_place import add_journal, existing_place, guarded, opened, place_of
 from vipps_async.cli.journal_reconcile import reconciliation
 from vipps_async.cli.journal_text import CUT_OFF, entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
@@ -56,7 +56,7 @@ def command() -> Group:
 
 def _action(name: str, run: Run, purpose: str, description: str, *examples: str) -> Command:
     made = Command(name, guarded(run), purpose, description, examples=examples or (f"journal {name}",))
-    add_store(made)
+    add_journal(made)
     return made
 
 
@@ -176,8 +176,7 @@ async def _first(number: int, entries: AsyncIterator[Entry]) -> list[Entry]:
 
 
 async def _recover(options: Options) -> int:
-    if options.dsn is None:
-        existing_file(options)
+    await existing_place(options)
     # Before the journal is opened: what is wrong with the settings must not keep others from it.
     settings = Settings.from_env(os.environ)
     check_allowed_host(settings, options.allow_host)
@@ -270,8 +269,8 @@ def _upkeep() -> list[Command]:
 
 
 async def _backup(options: Options) -> int:
-    if options.dsn is not None:
-        advice = f"pg_dump --schema {options.schema}"
+    if (database := place_of(options).database) is not None:
+        advice = f"pg_dump --schema {database.schema}"
         raise ConfigurationError("a PostgreSQL journal is copied by its database's own tools", advice=advice)
     async with opened(options, thorough=True) as journal:
         assert isinstance(journal, SqliteJournal)  # noqa: S101 - for the type checker

@@ -12,8 +12,8 @@ from attrs import frozen
 from vipps_async.apis import APIS, passed_over, session_api
 from vipps_async.cli.commands import Command, Options, Run
 from vipps_async.cli.confirmation import add_yes, ask_anywhere, telling_if_cut_off
-from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_open import ask_about_open, find_open, look_up, name_open
+from vipps_async.cli.journal_place import StoredJournal, add_journal, guarded, opened
 from vipps_async.cli.journal_text import CUT_OFF, about, is_leased, moved_amount, recovery_text
 from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, positive, sales_unit_option
 from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
@@ -83,7 +83,7 @@ def decisions() -> list[Command]:
         "deleted, but that could not be printed.",
         examples=["journal discard 7"],
     )
-    add_store(discard)
+    add_journal(discard)
     add_yes(discard)
     discard.argument("position", type=positive, metavar="ENTRY", help="its number, as `journal check` shows it")
     return [send, drop, rebind, discard]
@@ -92,7 +92,7 @@ def decisions() -> list[Command]:
 def _decision(name: str, run: Run, purpose: str, description: str) -> Command:
     key = "" if name == "rebind" else " 0f8fad5b-d9cb-469f-a165-70867728950e"
     made = Command(name, guarded(run), purpose, description, examples=[f"journal {name}{key}"])
-    add_store(made)
+    add_journal(made)
     add_sales_unit(made)
     add_yes(made)
     add_allow_host(made)

@@ -14,7 +14,7 @@ from vipps_async.apis import APIS
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli.batch_output import STDOUT, ReportFile, add_report, report_file
 from vipps_async.cli.commands import Command, Options
-from vipps_async.cli.journal_file import add_store, existing_file, files_of, guarded, opened
+from vipps_async.cli.journal_place import add_journal, existing_place, guarded, opened
 from vipps_async.cli.options import add_allow_host, check_allowed_host, number_from, positive
 from vipps_async.cli.output import UNKNOWN, UNPRINTED, emit, json_line, plain, say
 from vipps_async.config import Settings
@@ -74,7 +74,7 @@ def reconciliation() -> Command:
             "journal reconcile --day 2026-11-27 --report day.csv --semicolons",
         ),
     )
-    add_store(made)
+    add_journal(made)
     made.option("--day", required=True, metavar="DATE", help="2026-11-27, today or yesterday")
     made.option("--api", type=click.Choice(sorted(APIS)), help="only what was done over this one (all)")
     made.option(
@@ -106,7 +106,7 @@ def reconciliation() -> Command:
 
 async def _reconcile(options: Options) -> int:
     day = Day.of(options.day, options.time_zone)
-    files = [] if options.dsn is not None else files_of(existing_file(options))
+    files = (await existing_place(options)).files
     report = None
     if options.report is not None:
         report = report_file(options.report, options.report_format, others=files, zone=options.time_zone)

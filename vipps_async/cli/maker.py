@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
 from vipps_async.apis import APIS, READS_TOO
 from vipps_async.cli.commands import Options
-from vipps_async.cli.journal_file import journal_path, open_journal
+from vipps_async.cli.journal_place import place_of
 from vipps_async.cli.output import plain
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import VippsError
 from vipps_async.journals.protocol import DamagedEntry, Entry, Outcome
 
-__all__ = ["Maker", "maker_by_answer", "maker_by_file", "maker_by_journal"]
+__all__ = ["Maker", "maker_by_answer", "maker_by_journal", "maker_by_options"]
 
 
 @frozen
@@ -66,20 +65,19 @@ def maker_by_journal(payment: str, rows: Iterable[Entry | DamagedEntry]) -> Make
     return Maker(None, text)
 
 
-async def maker_by_file(options: Options, merchant_serial_number: str) -> Maker:
-    """Tell it from the journal file that a command means, if there is one and it can be read.
+async def maker_by_options(options: Options, merchant_serial_number: str) -> Maker:
+    """Tell it from the journal that a command means, if there is one and it can be read.
 
     Args:
-        options: `api`, `payment`, `journal`, `wait` and `trust_owner`.
+        options: `payment`, and those of `add_journal`.
         merchant_serial_number: the payment's sales unit.
     """
     trouble = ""
     rows: list[Entry | DamagedEntry] = []
     try:
-        path = journal_path(options.journal, os.environ)
-        if path.is_file():
-            opening = open_journal(path, wait=options.wait, check=False, trusted_owner=options.trust_owner)
-            async with contextlib.aclosing(await opening) as journal:
+        place = place_of(options)
+        if await place.exists():
+            async with contextlib.aclosing(await place.open(check=False)) as journal:
                 rows = await journal.rows_of(payment=options.payment, merchant_serial_number=merchant_serial_number)
     except VippsError as error:
         # What was asked for is what Vipps has, and that is there.

@@ -15,8 +15,8 @@ from vipps_async.apis import DEFAULT_API, name_with_currency, payment_api, sessi
 from vipps_async.batch.refusals import is_only_part_captured
 from vipps_async.cli.commands import Command, Group, Options, Run, UsageError
 from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
-from vipps_async.cli.journal_file import add_journal
-from vipps_async.cli.maker import maker_by_answer, maker_by_file
+from vipps_async.cli.journal_place import add_journal
+from vipps_async.cli.maker import maker_by_answer, maker_by_options
 from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, amount_of, api_named_in
 from vipps_async.cli.output import columns, plain, say
 from vipps_async.cli.payment_check import JournalCheck
@@ -66,7 +66,8 @@ def command() -> Group:
         "payment",
         "show one payment, capture, refund or cancel it, or make one",
         "Shows one payment of the sales unit of the VIPPS_ variables, or changes it. The actions are those of the API "
-        "that --api or VIPPS_API names.",
+        "that --api or VIPPS_API names. What the journal has of the payment is held against it first: let --journal or "
+        "--dsn (VIPPS_JOURNAL, VIPPS_JOURNAL_DSN) name your service's, else it is one of the command line's own.",
         examples=(
             "payment show acme-shop-123-order123abc",
             f'payment capture {_EXAMPLE} --amount 499.00 --text "Shipped."',
@@ -137,7 +138,7 @@ async def _show(options: Options) -> int:
     async def read(vipps: VippsSession) -> ActionResult:
         state = await api.read_state(_client(vipps, api).runner, options.payment)
         shown = state_result(api, options.payment, state, personal=options.personal)
-        maker = maker_by_answer(api) or await maker_by_file(options, vipps.merchant_serial_number)
+        maker = maker_by_answer(api) or await maker_by_options(options, vipps.merchant_serial_number)
         return ActionResult(f"{shown.text}\n\n{maker.text}", {**shown.facts, "made_by": maker.api})
 
     return await run_command(

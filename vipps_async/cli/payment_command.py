@@ -8,7 +8,6 @@ import os
 import shlex
 import signal
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
@@ -16,7 +15,7 @@ from attrs import define, field, frozen
 from vipps_async.cli.commands import Options
 from vipps_async.cli.confirmation import ask, nobody_to_ask
 from vipps_async.cli.failures import status_of
-from vipps_async.cli.journal_file import journal_path, open_journal
+from vipps_async.cli.journal_place import JournalPlace, StoredJournal, place_of
 from vipps_async.cli.options import api_option, check_allowed_host, sales_unit_option
 from vipps_async.cli.output import (
     BUSY,
@@ -42,7 +41,6 @@ from vipps_async.errors import (
     VippsError,
 )
 from vipps_async.journals.rows import DamagedEntryError
-from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
@@ -90,7 +88,7 @@ async def run_command(options: Options, command: PaymentRun) -> int:
     """Run a command, and say how it ended.
 
     Args:
-        options: `json`, `allow_host`, and where the command has them `journal`, `wait`, `trust_owner` and `yes`.
+        options: `json`, `allow_host`, and where the command has them those of `add_journal`, and `yes`.
             One that moves money has all of them.
         command: what to do.
 
@@ -125,7 +123,7 @@ class _CommandRun:
     command: PaymentRun
     options: Options
     #: Where the journal is; None: none is used.
-    journal: Path | None = field(default=None, init=False)
+    journal: JournalPlace | None = field(default=None, init=False)
     #: What the journal has of the payment.
     checked: Checked = field(factory=Checked, init=False)
     #: None until the call has ended.
@@ -163,57 +161,72 @@ class _CommandRun:
         settings = Settings.from_env(os.environ)
         check_allowed_host(settings, self.options.allow_host)
         if self.command.is_journalled:
-            self.journal = journal_path(self.options.journal, os.environ)
+            self.journal = place_of(self.options)
         async with contextlib.AsyncExitStack() as stack:
-            journal: SqliteJournal | None = None
-            if self.command.question is not None:
-                yes = self.options.yes
-                if (status := nobody_to_ask(settings, yes=yes)) is not None:
-                    return status
-                assert self.journal is not None  # noqa: S101 - for the type checker; what moves money is journalled
-                # Nothing is made for somebody who says no.
-                if await asyncio.to_thread(self.journal.is_file):
-                    journal = await self._opened(stack)
-                if (status := await self._check(journal, settings)) is not None:
-                    return status
-                is_kept = journal is not None
-                declined = self.checked.nothing_sent
-                status = await ask(self.command.question, settings, yes=yes, keeps_journal=is_kept, declined=declined)
-                if status is not None:
-                    return status
-                say(f"journal {self.journal}")
-            if journal is None:
+            if self.command.question is None:
                 journal = await self._opened(stack)
-                # Another process may have made it while somebody was asked.
-                if journal is not None and (status := await self._check(journal, settings)) is not None:
+            else:
+                journal, status = await self._agreed(self.command.question, stack, settings)
+                if status is not None:
                     return status
             await self._call(journal)
         assert self.status is not None  # noqa: S101 - for the type checker; `_call` has set it
         return self.status
 
-    async def _opened(self, stack: contextlib.AsyncExitStack) -> SqliteJournal | None:
+    async def _opened(self, stack: contextlib.AsyncExitStack) -> StoredJournal | None:
         if self.journal is None:
             return None
-        options = self.options
-        journal = await open_journal(self.journal, wait=options.wait, trusted_owner=options.trust_owner)
+        journal = await self.journal.open()
         stack.push_async_callback(journal.aclose)
         return journal
 
-    async def _check(self, journal: SqliteJournal | None, settings: Settings) -> int | None:
-        """Hold the command against the journal; returns the exit status if it must not be sent, once that is said."""
+    async def _agreed(
+        self, question: Callable[[], Awaitable[str]], stack: contextlib.AsyncExitStack, settings: Settings
+    ) -> tuple[StoredJournal | None, int | None]:
+        """Look into the journal, ask, and look again: until a look finds nothing that was not told at the question.
+
+        Returns:
+            The journal, and the exit status if nothing must be sent, once that is said.
+        """
+        assert self.journal is not None  # noqa: S101 - for the type checker; what moves money is journalled
+        yes = self.options.yes
+        if (status := nobody_to_ask(settings, yes=yes)) is not None:
+            return None, status
+        is_there = await self.journal.exists()
+        say(self.journal.told(is_there=is_there))
+        # Nothing is made for somebody who says no.
+        journal = await self._opened(stack) if is_there else None
+        status, is_told = await self._check(journal, settings), False
+        while status is None and not is_told:
+            told = self.checked.note
+            is_kept = journal is not None and not self.journal.is_shared
+            declined = self.checked.nothing_sent
+            status = await ask(question, settings, yes=yes, keeps_journal=is_kept, declined=declined)
+            if status is None and not is_kept:
+                # Another process may have made it, or written into it, while somebody was asked.
+                journal = journal or await self._opened(stack)
+                status = await self._check(journal, settings, told=told)
+            is_told = set(self.checked.note.splitlines()) <= set(told.splitlines())
+        return journal, status
+
+    async def _check(self, journal: StoredJournal | None, settings: Settings, *, told: str | None = None) -> int | None:
+        """Hold the command against the journal; returns the exit status if it must not be sent, once that is said.
+
+        `told`: what was told of it at the question; None: it is the first look.
+        """
         if self.command.check is None:
             return None
-        known = self.checked.note
         self.checked = await self.command.check.run(journal, settings.merchant_serial_number, agreed=self.options.yes)
         if self.checked.refusal is not None:
             return self._tell_of_undecided(self.checked.refusal)
-        if self.checked.note not in {"", known}:
-            say(self.checked.note)
+        if self.checked.note not in {"", told}:
+            changed = "" if told is None else "The journal has changed meanwhile.\n"
+            say(f"{changed}{self.checked.note}")
         return None
 
     # --- the call --------------------------------------------------------------------------------------------------
 
-    async def _call(self, journal: SqliteJournal | None) -> None:
+    async def _call(self, journal: StoredJournal | None) -> None:
         token = _TokenWatch()
         async with VippsSession.from_env(journal=journal) as session:
             with session.listening_to_calls(token):
@@ -320,7 +333,8 @@ class _CommandRun:
         return self._journal("recover")
 
     def _journal(self, action: str) -> str:
-        return f"vipps-async journal {action} --journal {shlex.quote(str(self.journal))}{self._unit}"
+        option = "" if self.journal is None else self.journal.option
+        return f"vipps-async journal {action}{option}{self._unit}"
 
     @property
     def _show(self) -> str:

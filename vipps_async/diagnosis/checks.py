@@ -18,6 +18,7 @@ from vipps_async.diagnosis.local import check_journal, check_versions
 from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.diagnosis.settings import Place, check_environment, check_settings, proxy_of, settings_at
 from vipps_async.errors import JournalError
+from vipps_async.journals.postgres.place import PostgresPlace
 from vipps_async.journals.protocol import World
 from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Transport
@@ -34,7 +35,7 @@ async def run_checks(
     env: Mapping[str, str],
     *,
     api: PaymentApi | None,
-    journal: Path | None = None,
+    journal: Path | PostgresPlace | None = None,
     allowed_hosts: Collection[str] = (),
     clock: Clock | None = None,
 ) -> AsyncGenerator[CheckResult, None]:
@@ -43,7 +44,7 @@ async def run_checks(
     Args:
         env: the environment variables, of which those that begin with `VIPPS_` count, and those that name a proxy.
         api: what the sales unit is asked about: an API that it has; None: it is not known.
-        journal: a journal file to look at as well.
+        journal: a journal to look at as well, a file or a database.
         allowed_hosts: hosts, not Vipps' own, that may be asked in production; to any other one nothing is sent.
         clock: the local time; the machine's by default.
 

@@ -1,4 +1,4 @@
-"""Checks on this machine: who has the journal file and what is open in it, and which versions run here."""
+"""Checks on this machine: who has the journal and what is open in it, and which versions run here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from vipps_async._version import __version__
 from vipps_async.core.clock import Clock
 from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.errors import VippsError
-from vipps_async.journals.protocol import DamagedEntry, World
+from vipps_async.journals.postgres.place import PostgresPlace
+from vipps_async.journals.protocol import DamagedEntry, Journal, World
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 
@@ -46,22 +47,26 @@ class _Content:
 
 
 async def check_journal(
-    path: Path, clock: Clock, *, world: World | None = None, merchant_serial_number: str = ""
+    place: Path | PostgresPlace,
+    clock: Clock,
+    *,
+    world: World | None = None,
+    merchant_serial_number: str = "",
 ) -> CheckResult:
-    """Open a journal file for as short as possible, and count what is open in it, and which of that is damaged.
+    """Open a journal for as short as possible, and count what is open in it, and which of that is damaged.
 
-    Damage elsewhere is not looked for, since a service that wants to start finds the file in use meanwhile.
+    Damage elsewhere is not looked for, since a service that wants to start finds a file in use meanwhile.
 
     Args:
-        path: the file.
+        place: the file, or the database.
         clock: the local time.
         world: the Vipps that the variables name, as far as it is known; None: they name none.
         merchant_serial_number: the sales unit that they name; empty: they name none.
     """
-    if (without := await asyncio.to_thread(_without_journal, path)) is not None:
-        return without
     try:
-        content = await _content_of(path)
+        if (without := await _without_journal(place)) is not None:
+            return without
+        content = await _content_of(place)
     except JournalInUseError as error:
         # As it should be while the service runs.
         text = f"{error.message}, so that it cannot be looked into"
@@ -73,45 +78,69 @@ async def check_journal(
         return CheckResult(check=_CHECK, state=CheckState.WARNING, text=text, advice=advice, facts=facts)
     except VippsError as error:
         return CheckResult.of_error(_CHECK, error)
-    return _told(path, content, clock, world, merchant_serial_number)
+    return _told(place, content, clock, world, merchant_serial_number)
 
 
-def _without_journal(path: Path) -> CheckResult | None:
-    """Tell of a path where no journal is to be opened; None: there may be one."""
+async def _without_journal(place: Path | PostgresPlace) -> CheckResult | None:
+    """Tell of a place where no journal is to be opened; None: there may be one."""
+    # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
+    if isinstance(place, Path):
+        return await asyncio.to_thread(_without_file, place)
+    if await place.exists():  # noqa: ASYNC240 - it is no path
+        return None
+    text = f"there is no journal {place.name}"
+    advice = "check database and schema; a session makes the tables when its journal is first opened"
+    return CheckResult(check=_CHECK, state=CheckState.FAILED, text=text, advice=advice)
+
+
+def _without_file(path: Path) -> CheckResult | None:
     if path.is_file():
         return None
-    # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
     is_there = path.exists()
     text = f"{path} is no file, so it is no journal" if is_there else f"there is no journal {path}"
     advice = "name a file" if is_there else "check the path; a session makes the file when it is first opened"
     return CheckResult(check=_CHECK, state=CheckState.FAILED, text=text, advice=advice)
 
 
-def _told(path: Path, content: _Content, clock: Clock, world: World | None, merchant_serial_number: str) -> CheckResult:
+def _named(place: Path | PostgresPlace) -> tuple[str, str]:
+    """Return what it is called, and what names it to a command that is to be copied."""
+    if isinstance(place, Path):
+        return str(place), f" --journal {shlex.quote(str(place))}"
+    return place.name, place.option
+
+
+def _told(
+    place: Path | PostgresPlace,
+    content: _Content,
+    clock: Clock,
+    world: World | None,
+    merchant_serial_number: str,
+) -> CheckResult:
     count, damaged = content.counts.total(), len(content.damaged)
-    named = shlex.quote(str(path))
+    name, option = _named(place)
     facts: dict[str, object] = {"in_use": False, "open": count}
-    text = f"the journal {path} can be opened, and nothing is open in it"
+    text = f"the journal {name} can be opened, and nothing is open in it"
     advices, state = [], CheckState.OK
     if content.oldest is not None:
         state = CheckState.WARNING
         seconds = max(0, round((clock.now() - content.oldest).total_seconds()))
-        text = f"{count} open in the journal {path}, the oldest for {_age(seconds)}; nobody has the file open"
+        owner = "; nobody has the file open" if isinstance(place, Path) else ", of running processes included"
+        text = f"{count} open in the journal {name}, the oldest for {_age(seconds)}{owner}"
         facts |= {"oldest": content.oldest, "oldest_seconds": seconds, "open_by_sales_unit": dict(content.counts)}
-        advices.append(_how_to_settle(content.counts, named, merchant_serial_number))
+        advices.append(_how_to_settle(content.counts, option, merchant_serial_number))
     if damaged:
         state = CheckState.FAILED
         rows = [f"entry {row.position} of payment {row.payment or '(not readable)'}" for row in content.damaged]
         more = f" and {damaged - _MOST_NAMED} more" if damaged > _MOST_NAMED else ""
         damage = f"{damaged} that {'is' if damaged == 1 else 'are'} not settled cannot be read: "
         damage += f"{', '.join(rows[:_MOST_NAMED])}{more}"
-        text = f"{text}; {damage}" if count else f"{damage}, in the journal {path}"
+        text = f"{text}; {damage}" if count else f"{damage}, in the journal {name}"
         facts["damaged"] = [
             {"position": row.position, "payment": row.payment, "reason": row.reason} for row in content.damaged
         ]
         advices.append(
-            "keep a copy of the file; what cannot be read is never sent: compare these payments at Vipps with your "
-            f"books before you send anything of them: vipps-async journal check --journal {named}"
+            "keep a copy of it; what cannot be read is never sent: compare these payments at Vipps with your "
+            f"books before you send anything of them: vipps-async journal check{option}"
         )
     if content.world is not None and world is not None and not _is_same(content.world, world):
         state = CheckState.FAILED
@@ -126,14 +155,14 @@ def _told(path: Path, content: _Content, clock: Clock, world: World | None, merc
     return CheckResult(check=_CHECK, state=state, text=text, advice="; ".join(advices), facts=facts)
 
 
-def _how_to_settle(counts: Counter[str], named: str, merchant_serial_number: str) -> str:
+def _how_to_settle(counts: Counter[str], option: str, merchant_serial_number: str) -> str:
     """Return the command for each sales unit that has something open: the variables' own one first."""
-    recover = f"vipps-async journal recover --journal {named}"
+    recover = f"vipps-async journal recover{option}"
     own = [recover] if merchant_serial_number in counts else []
     others = sorted(unit for unit in counts if unit != merchant_serial_number)
     commands = [*own, *(f"{recover} --msn {unit} ({counts[unit]} open)" for unit in others[:_MOST_NAMED])]
     if len(others) > _MOST_NAMED:
-        commands.append(f"and so for each that vipps-async journal list --open --journal {named} shows")
+        commands.append(f"and so for each that vipps-async journal list --open{option} shows")
     return f"settle it: {', '.join(commands)}"
 
 
@@ -143,8 +172,12 @@ def _is_same(bound: World, world: World) -> bool:
     return is_same_host and (not world.instance or bound.instance == world.instance)
 
 
-async def _content_of(path: Path) -> _Content:
-    journal = SqliteJournal(path, check_on_open=False)
+def _journal_at(place: Path | PostgresPlace) -> Journal:
+    return SqliteJournal(place, check_on_open=False) if isinstance(place, Path) else place.journal()
+
+
+async def _content_of(place: Path | PostgresPlace) -> _Content:
+    journal = _journal_at(place)
     await journal.open()
     try:
         content = _Content(await journal.world(), await journal.damaged(only_open=True))

@@ -29,7 +29,8 @@ _ENVIRONMENT, _BASE_URL, PROXY = "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL", "VIPPS_P
 #: Every variable that a session reads, and those that the command line alone reads.
 KNOWN = (*_KEYS, _ENVIRONMENT, _BASE_URL, PROXY, *_SYSTEM)
 _API = "VIPPS_API"
-_OF_COMMANDS = (_API, "VIPPS_BATCH_DSN", "VIPPS_ENV_FILE", "VIPPS_JOURNAL")
+_OF_JOURNAL = ("VIPPS_JOURNAL", "VIPPS_JOURNAL_DSN", "VIPPS_JOURNAL_SCHEMA")
+_OF_COMMANDS = (_API, "VIPPS_BATCH_DSN", "VIPPS_ENV_FILE", *_OF_JOURNAL)
 _NUMBER = "VIPPS_MERCHANT_SERIAL_NUMBER"
 #: Stand in for what is not looked at just now; they keep every rule and open nothing.
 _STAND_INS = {"client_id": "-", "client_secret": "-", "subscription_key": "-", "merchant_serial_number": "000000"}

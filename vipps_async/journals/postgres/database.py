@@ -130,6 +130,18 @@ class Database:
             raise
         self._pool = pool
 
+    async def exists(self) -> bool:
+        """Look whether the tables are there, whether or not it is open; changes nothing.
+
+        Raises:
+            JournalError: it is unreachable, of another version, or no UTF-8 database.
+        """
+        async with self.translating("opened"):
+            connection = await AsyncConnection.connect(self.conninfo, prepare_threshold=None)
+            async with connection:
+                _, has_tables = await self.find(connection)
+        return has_tables
+
     async def close(self) -> None:
         """Close all connections. Safe to call twice."""
         pool, self._pool = self._pool, None
