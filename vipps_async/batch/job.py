@@ -18,7 +18,7 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY, carry_out_many, preview_
 from vipps_async.batch.report import Totals
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.settled_first import settle_open
+from vipps_async.batch.settled_first import SETTLED_FIRST, settle_open
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.recovery_limit import retry_after_of
@@ -235,7 +235,7 @@ class BatchJob:
         if not result.outcome.is_earlier or not self._store.was_open(name):
             return result
         outcome = RowOutcome.DONE if result.outcome is RowOutcome.DONE_BEFORE else RowOutcome.OTHERWISE
-        return evolve(result, outcome=outcome, hint="It was open in the journal, and was settled before the first row.")
+        return evolve(result, outcome=outcome, hint=SETTLED_FIRST)
 
     def _count(self, result: RowResult) -> None:
         progress = self.progress

@@ -46,6 +46,7 @@ __all__ = [
     "RowOutcome",
     "RowResult",
     "done",
+    "effect_of",
     "failed",
     "is_outage",
     "moved_by",
@@ -211,12 +212,17 @@ class RowResult:
 
 def moved_by(api: PaymentApi, entry: Entry) -> int | None:
     """Return how much an entry moved that is done, in minor units; None: its answer on record does not tell."""
+    return effect_of(api, entry).amount
+
+
+def effect_of(api: PaymentApi, entry: Entry) -> Moved:
+    """Return what an entry that is done moved, and when, as far as its answer on record tells."""
     if entry.settlement is None:
-        return None
+        return Moved()
     try:
-        return api.moved(decode(entry.settlement.answer, api.rebuild(entry.intent).operation.result)).amount
+        return api.moved(decode(entry.settlement.answer, api.rebuild(entry.intent).operation.result))
     except (UnreadableAnswer, JournalError):
-        return None
+        return Moved()
 
 
 def done(

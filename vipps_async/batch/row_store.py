@@ -223,6 +223,14 @@ class RowStore:
         statement = "SELECT 1 FROM opened WHERE api = ? AND operation = ? AND payment = ? AND key = ?"
         return bool(self._all(statement, operation))
 
+    def rows_open_before(self, api: str, operation: str) -> Iterator[BatchRow]:
+        """Go through the rows that have not come up of payments of which such an operation was open before the run."""
+        self._all("CREATE INDEX IF NOT EXISTS by_payment ON opened (payment, api, operation)")
+        # Both names are constants of ours.
+        opened = f"SELECT payment FROM opened WHERE api = '{api}' AND operation = '{operation}'"  # noqa: S608 - as it says
+        where = f"(outcome IS NULL OR outcome = 'not begun') AND payment IN ({opened})"
+        return (row for row, _ in self._batch_rows(where))
+
     def open_of_file(self, api: str, operation: str) -> int:
         """Count what was open of the rows of the file that have been looked at."""
         statement = f"SELECT count(*) FROM opened WHERE EXISTS (SELECT 1 FROM {_ITS_ROW})"  # noqa: S608 - constants only

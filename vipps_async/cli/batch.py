@@ -17,7 +17,7 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowCause, RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.settled_first import SettledBeside, note_open, settle_open, settled_beside
+from vipps_async.batch.settled_first import SettledBeside, note_open, settle_open, settled_beside, tell_what_was_open
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_file import (
@@ -67,12 +67,15 @@ from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import VippsError
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
+from vipps_async.money import format_amount
 from vipps_async.session import VippsSession
 
 __all__ = ["command"]
 
 #: What all but a cancel have no option for.
 _WITHOUT_OPTION: dict[str, object] = {"release_remaining": False}
+#: How a row ends that this command has carried out.
+_SETTLED = (RowOutcome.DONE, RowOutcome.OTHERWISE, RowOutcome.FOUND_DONE)
 
 
 def command() -> Group:
@@ -199,8 +202,8 @@ class _Command:
             if (status := await self._settle(journal, session, settings)) is not None:
                 return status
             is_asked = is_there and not self.stop.is_set()
-            if is_asked and (status := await self._agree(settings, keeps_journal=True)) is not None:
-                return status
+            if is_asked and (status := await self._agree_beside(settings)) is not None:
+                return await self._told_no(session, report) if self.has_settled else status
             self._say(f"Journal: {path}")
             return await self._carry_out(session, report)
 
@@ -217,19 +220,61 @@ class _Command:
             return status
         if found.count:
             self.has_begun = self.has_settled = True
+            self.recovered = RecoveryReport()
             await note_open(self.store, journal, settings.merchant_serial_number)
             with self._until_stopped():
-                self.recovered = await settle_open(session, self.stop)
-            if self.recovered is not None:
-                self._say(f"Settled before the first row: {recovery_text(self.recovered)}")
+                self.recovered = await settle_open(session, self.stop, self._note_settled)
+            self._say(f"Settled before the first row: {recovery_text(self.recovered)}")
         return None
 
+    def _note_settled(self, report: RecoveryReport) -> None:
+        # What was done by the moment in which it is cut off is told as well.
+        self.recovered = report
+
     async def _agree(self, settings: Settings, *, keeps_journal: bool) -> int | None:
-        declined = "Nothing of the file was sent; what was settled before it stands above."
-        if not self.has_begun:
-            declined = "Nothing was sent by this command." if self.has_damaged else "Nothing was sent: no money moved."
+        declined = "Nothing was sent by this command." if self.has_damaged else "Nothing was sent: no money moved."
+        # What was settled before it is told with its sums.
+        declined = "" if self.has_settled else declined
         yes = self.options.yes
         return await agree(self.store, self.layout, settings, yes=yes, keeps_journal=keeps_journal, declined=declined)
+
+    async def _agree_beside(self, settings: Settings) -> int | None:
+        """Ask about the file while the journal is kept; Ctrl-C is a no where there is something to tell after it."""
+        try:
+            return await self._agree(settings, keeps_journal=True)
+        except asyncio.CancelledError:
+            if not self.has_settled:
+                raise
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - as below
+            task.uncancel()
+            self.stop.set()
+            return INTERRUPTED
+
+    async def _told_no(self, session: VippsSession, report: ReportFile | None) -> int:
+        """Tell what was settled before somebody said no to the rest of the file, and return the exit status."""
+        failure = await self._look_back(session)
+        totals = await asyncio.to_thread(self.store.totals)
+        count = sum(totals.outcomes.get(each, 0) for each in _SETTLED)
+        if count:
+            moved = format_amount(sum(totals.moved.get(each, 0) for each in _SETTLED), self.layout.api.currency)
+            rows = "1 row of the file was" if count == 1 else f"{count:,} rows of the file were"
+            say(f"{rows} settled before the question ({moved}); no other one was sent.")
+        else:
+            say("No row of the file was sent; what was settled before it stands above.")
+        return await self._finish(totals, report, failure)
+
+    async def _look_back(self, session: VippsSession) -> str:
+        """Find what became of what was open before the run; returns why that could not be done, if it could not."""
+        api, operation, unit = self.layout.api, self.options.operation, session.merchant_serial_number
+        if not self.has_settled or session.journal is None:
+            return ""
+        try:
+            await tell_what_was_open(self.store, session.journal, api, operation, unit)
+            self.beside = await settled_beside(self.store, session.journal, api, operation, unit)
+        except VippsError as error:
+            return str(error)
+        return ""
 
     @contextlib.contextmanager
     def _until_stopped(self) -> Iterator[None]:
@@ -288,19 +333,15 @@ class _Command:
         except VippsError as error:
             # Vipps does not answer, or the journal fails: what was done until then is told like everything else.
             failure = str(error)
-        if self.has_settled and session.journal is not None:
-            try:
-                unit = session.merchant_serial_number
-                self.beside = await settled_beside(self.store, session.journal, api, operation, unit)
-            except VippsError as error:
-                failure = failure or str(error)
+        not_found = await self._look_back(session)
+        failure = failure or not_found
         return await self._finish(await asyncio.to_thread(self.store.totals), report, failure)
 
     async def _finish(self, totals: Totals, report: ReportFile | None, failure: str = "") -> int:
         """Say how it ended, write the report, and return the exit status."""
         options, api = self.options, self.layout.api
         shown_rows = await asyncio.to_thread(self._dry_run_text, totals) if options.dry_run else ""
-        status = INTERRUPTED if self.stop.is_set() else status_of_totals(totals)
+        status = INTERRUPTED if self._is_interrupted(totals) else status_of_totals(totals)
         held = await asyncio.to_thread(self.store.held_rows)
         say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
         if report is None and not (options.dry_run and totals.rows <= MOST_ROWS):
@@ -315,6 +356,11 @@ class _Command:
             is_printed = False
         self.status = status if is_printed else unprinted(status)
         return self.status
+
+    def _is_interrupted(self, totals: Totals) -> bool:
+        """Whether it ended by Ctrl-C or SIGTERM: not one that came when all was done."""
+        is_left = self.cut_short or (self.recovered is not None and bool(self.recovered.stopped))
+        return self.stop.is_set() and (is_left or not all(outcome.is_final for outcome in totals.outcomes))
 
     def _dry_run_text(self, totals: Totals) -> str:
         """Say what the file asks for and, unless the report is printed, what would become of its first rows."""
@@ -344,7 +390,7 @@ class _Command:
             say(f"vipps-async: {plain(failure)}")
         if self.cut_short:
             say("Ended in the middle of it: what was on its way is noted, and settled next time.")
-        if self.stop.is_set() or failure or not all(outcome.is_final for outcome in totals.outcomes):
+        if self._is_interrupted(totals) or failure or not all(outcome.is_final for outcome in totals.outcomes):
             say("To go on, run the same command again: what is done is not done twice.")
         return is_printed
 

@@ -64,6 +64,7 @@ class Recovery:
         concurrency: int,
         progress: Callable[[RecoveryReport], None] | None = None,
         send: Collection[str] = (),
+        stop: asyncio.Event | None = None,
     ) -> RecoveryReport:
         """Settle what can be settled, and return what was done.
 
@@ -71,6 +72,7 @@ class Recovery:
             concurrency: how many entries are in work at the same time, at most.
             send: the keys of entries that are to be sent again though they were refused, overtaken or dropped.
             progress: called after each entry, with the report as it is then.
+            stop: once it is set nothing more is begun, and what is in work is finished.
 
         Raises:
             ConfigurationError: the session is closed.
@@ -81,6 +83,7 @@ class Recovery:
         limiter = RecoveryLimiter(most=concurrency, now=now)
         run = RecoveryRun(limiter, now, report, progress, frozenset(send))
         lanes = [Lane(asyncio.Queue(_AHEAD)) for _ in range(concurrency)]
+        watcher = None if stop is None else asyncio.create_task(_close_when_set(stop, limiter))
         try:
             with (
                 self._recorder.log.listening(run.attempted),
@@ -92,8 +95,11 @@ class Recovery:
         except BaseExceptionGroup as failures:
             # Whoever calls wants the error itself; those beside it are the same store failing in other lanes.
             raise failures.exceptions[0] from None
-        if limiter.stopped:
-            report.stopped = f"{limiter.stopped}; what is not counted here is open"
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+        if reason := limiter.stopped or ("it was told to stop" if limiter.is_closed else ""):
+            report.stopped = f"{reason}; what is not counted here is open"
         return report
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
@@ -206,3 +212,8 @@ class Recovery:
                     entry.intent, entry.note or "a recovery was cut short", owner=settling.owner
                 )
             raise
+
+
+async def _close_when_set(stop: asyncio.Event, limiter: RecoveryLimiter) -> None:
+    await stop.wait()
+    limiter.close()
