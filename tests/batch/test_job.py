@@ -10,7 +10,7 @@ import pytest
 
 from tests.batch.row_stores import new_row_store
 from tests.batch.shop import stock
-from vipps_async import MemoryJournal, RetryPolicy, VippsSession
+from vipps_async import MemoryJournal, RetryPolicy
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.job import BatchJob, JobOptions, Progress
 from vipps_async.batch.layout import Layout

@@ -16,10 +16,11 @@ import pytest
 
 from tests.batch.shop import MSN, stock
 from tests.cli.inline import inline
-from tests.cli.open_captures import leave_open
+from tests.cli.open_captures import leave_open, note_done
 from tests.cli.processes import Finished
 from tests.cli.shell import HERE, env
 from vipps_async.batch import BatchOperation, BatchRow
+from vipps_async.batch.job import BatchJob
 from vipps_async.cli import confirmation
 from vipps_async.core.open_entry import OpenEntry
 from vipps_async.core.operation import Call
@@ -78,7 +79,7 @@ def signals(monkeypatch: pytest.MonkeyPatch, count: int, number: int = signal.SI
         await send(self, call) if count == 1 else None
         if not has_come.is_set():
             os.kill(os.getpid(), number)
-            while not self.shared.limiter.is_closed:
+            while not self.shared.limiter.is_closed:  # noqa: ASYNC110 - set by the signal
                 await asyncio.sleep(0)
             has_come.set()
         if count == 2:
@@ -106,7 +107,7 @@ async def test_the_first_signal_lets_what_is_settled_end(
 async def test_what_was_settled_when_it_is_cut_off_is_unknown(
     sandbox: Sandbox, day: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second signal ends it at once: rows that are open are told as that, with their key, and never as not begun."""
+    """The second signal ends it at once: what is open is told as unknown, with its key."""
     signals(monkeypatch, 2)
     done = await capture(sandbox, day, "--json")
     assert done.status == 130
@@ -145,6 +146,20 @@ async def test_a_no_where_all_of_the_file_was_settled_is_status_0(sandbox: Sandb
     done = await capture(sandbox, day, typed=("yes",))
     assert (done.status, told(day)) == (0, [("captured", 1000, "yes")])
     assert "Settled first, beside the rows of this file: 1 capture of 10.00 NOK." in done.out
+
+
+async def test_the_question_names_what_is_about_to_move(sandbox: Sandbox, day: Path) -> None:
+    """Not the rows that are done by their key, nor those that are held: of these nothing moves now."""
+    with day.open("a") as file:
+        file.write("order-3,400,Shipped.,s-3\norder-4,300,Shipped.,s-4\n")
+    await note_done(day.with_name("journal.db"), "by-hand", payment="order-3", amount=400)
+    done = await capture(sandbox, day, typed=("yes", "yes"))
+    assert (done.status, sandbox.payment("order-3").captured) == (5, 0)
+    what = "Capture 2 payments over ecom, 13.00 NOK in all (2 rows done already and 1 row held not counted), sales unit"
+    assert what in done.err
+    again = await capture(sandbox, day, typed=())
+    assert "4 rows done already and 1 row held: nothing of the file is left to be sent." in again.err
+    assert "4 captured before, 33.00 NOK" in again.out
 
 
 async def test_ctrl_c_at_the_question_about_the_file_tells_the_same(
@@ -188,14 +203,12 @@ async def test_ctrl_c_when_all_is_done_is_no_interruption(
     sandbox: Sandbox, day: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last row was on its way: all is captured, and there is nothing to go on with."""
-    from vipps_async.batch.job import BatchJob
-
     run = BatchJob.run
 
     async def interrupted(self: BatchJob) -> Any:
         totals = await run(self)
         os.kill(os.getpid(), signal.SIGINT)
-        while not self._stop.is_set():
+        while not self._stop.is_set():  # noqa: ASYNC110 - set by the signal
             await asyncio.sleep(0)
         return totals
 

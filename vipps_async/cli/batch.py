@@ -13,6 +13,7 @@ from attrs import asdict, define, field
 
 from vipps_async.batch.job import BatchJob, JobOptions
 from vipps_async.batch.layout import Layout
+from vipps_async.batch.left_to_move import left_to_move
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowCause, RowOutcome
@@ -55,7 +56,7 @@ from vipps_async.cli.batch_settled import (
     would_settle_text,
 )
 from vipps_async.cli.commands import Command, Group, Options
-from vipps_async.cli.confirmation import nobody_to_ask
+from vipps_async.cli.confirmation import is_asked, nobody_to_ask
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
 from vipps_async.cli.journal_open import OpenOperations, agree_to_settle, find_open
 from vipps_async.cli.journal_text import recovery_text
@@ -194,7 +195,7 @@ class _Command:
         async with contextlib.AsyncExitStack() as stack:
             is_there = await asyncio.to_thread(path.is_file)
             # Nothing is made for somebody who says no.
-            if not is_there and (status := await self._agree(settings, keeps_journal=False)) is not None:
+            if not is_there and (status := await self._agree(settings, None)) is not None:
                 return status
             journal = await self._opened(path, stack)
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
@@ -202,7 +203,7 @@ class _Command:
             if (status := await self._settle(journal, session, settings)) is not None:
                 return status
             is_asked = is_there and not self.stop.is_set()
-            if is_asked and (status := await self._agree_beside(settings)) is not None:
+            if is_asked and (status := await self._agree_beside(settings, journal)) is not None:
                 return await self._told_no(session, report) if self.has_settled else status
             self._say(f"Journal: {path}")
             return await self._carry_out(session, report)
@@ -231,17 +232,21 @@ class _Command:
         # What was done by the moment in which it is cut off is told as well.
         self.recovered = report
 
-    async def _agree(self, settings: Settings, *, keeps_journal: bool) -> int | None:
+    async def _agree(self, settings: Settings, journal: SqliteJournal | None) -> int | None:
         declined = "Nothing was sent by this command." if self.has_damaged else "Nothing was sent: no money moved."
         # What was settled before it is told with its sums.
         declined = "" if self.has_settled else declined
-        yes = self.options.yes
-        return await agree(self.store, self.layout, settings, yes=yes, keeps_journal=keeps_journal, declined=declined)
+        store, layout, yes, left = self.store, self.layout, self.options.yes, None
+        if is_asked(settings, yes=yes):
+            unit = settings.merchant_serial_number
+            left = await left_to_move(store, journal, layout.api, layout.operation, unit)
+        keeps_journal = journal is not None
+        return await agree(store, layout, settings, left=left, yes=yes, keeps_journal=keeps_journal, declined=declined)
 
-    async def _agree_beside(self, settings: Settings) -> int | None:
+    async def _agree_beside(self, settings: Settings, journal: SqliteJournal) -> int | None:
         """Ask about the file while the journal is kept; Ctrl-C is a no where there is something to tell after it."""
         try:
-            return await self._agree(settings, keeps_journal=True)
+            return await self._agree(settings, journal)
         except asyncio.CancelledError:
             if not self.has_settled:
                 raise
@@ -261,7 +266,7 @@ class _Command:
             rows = "1 row of the file was" if count == 1 else f"{count:,} rows of the file were"
             say(f"{rows} settled before the question ({moved}); no other one was sent.")
         else:
-            say("No row of the file was sent; what was settled before it stands above.")
+            say("Nothing of the file was sent; what was settled before it stands above.")
         return await self._finish(totals, report, failure)
 
     async def _look_back(self, session: VippsSession) -> str:
@@ -364,7 +369,7 @@ class _Command:
 
     def _dry_run_text(self, totals: Totals) -> str:
         """Say what the file asks for and, unless the report is printed, what would become of its first rows."""
-        text = f"{asked_text(self.store, self.layout)}.\n"
+        text = f"{asked_text(self.store.requested_totals(), self.layout)}.\n"
         if self.options.report == STDOUT:
             return text
         rows = rows_text(self.store.report(), totals.rows, self.layout.api, self.options.operation)
