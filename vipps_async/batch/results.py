@@ -154,6 +154,12 @@ class RowCause(enum.Enum):
     """A part of the payment is captured, so only a cancel with `release_remaining` releases the rest."""
     DROPPED = "dropped"
     """The operation under the row's key was dropped by hand: `journal send` alone sends it again."""
+    UNDECIDED = "undecided"
+    """What the row meets is open, or was dropped, and may have moved money or not."""
+    DAMAGED = "damaged"
+    """The journal has an entry of the row's payment that cannot be read, and may have moved money."""
+    OWN_DAMAGED = "own damaged"
+    """That entry stands under the row's own key: naming the payment releases nothing."""
 
 
 @frozen

@@ -19,10 +19,12 @@ from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
 
-__all__ = ["OpenKey", "RequestedTotals", "RowStore"]
+__all__ = ["OpenKey", "RequestedTotals", "RowStore", "Sibling"]
 
 #: What names an operation of the sales unit: API, operation, payment and key.
 OpenKey = tuple[str, str, str, str]
+#: What names a row among those of its file and payment: its number and its reference, if it has one.
+Sibling = tuple[int, str | None]
 #: Rows in one statement and one page.
 _PAGE = 500
 
@@ -190,13 +192,13 @@ class RowStore:
         """Go through the rows that are neither held nor ended, each with whether it is released."""
         return self._batch_rows("outcome IS NULL")
 
-    def unnamed_rows(self, payments: Collection[str]) -> dict[str, list[int]]:
-        """Return which rows of these payments have no reference, by payment."""
+    def rows_of_payments(self, payments: Collection[str]) -> dict[str, list[Sibling]]:
+        """Return all rows of these payments, by payment."""
         marks = ", ".join("?" * len(payments))
-        statement = f"SELECT payment, number FROM rows WHERE reference IS NULL AND payment IN ({marks})"  # noqa: S608 - marks only
-        found: dict[str, list[int]] = {}
-        for payment, number in self._all(statement, tuple(payments)):
-            found.setdefault(payment, []).append(number)
+        statement = f"SELECT payment, number, reference FROM rows WHERE payment IN ({marks})"  # noqa: S608 - marks only
+        found: dict[str, list[Sibling]] = {}
+        for payment, number, reference in self._all(statement, tuple(payments)):
+            found.setdefault(payment, []).append((number, reference))
         return found
 
     def hold(self, rows: Iterable[tuple[BatchRow, Hold]]) -> None:
