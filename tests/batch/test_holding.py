@@ -65,6 +65,30 @@ def test_a_row_is_held_unless_both_sides_have_a_reference(
     assert met_by(row, CAPTURE, "mine", [found], api="ecom") is found
 
 
+@pytest.mark.parametrize("is_dropped", [False, True])
+def test_two_references_do_not_tell_a_row_from_what_is_not_decided(*, is_dropped: bool) -> None:
+    """What is open or dropped may yet take effect: by hand another one is refused as well, and a batch holds its row.
+
+    Once it is settled, or another amount is asked for, they are two operations.
+    """
+    found = dropped("theirs") if is_dropped else entry(None, key="theirs")
+    found = evolve(found, intent=evolve(found.intent, reference="s-2"))
+    hold = hold_of(NAMED, CAPTURE, "mine", PaymentRecord(entries=(found,)), api="ecom", is_released=False)
+    assert hold is not None
+    assert hold.cause is RowCause.UNDECIDED
+    assert hold.reason.startswith("meets a capture of 10.00 NOK over ecom, which is open, with reference s-2 and the")
+    assert hold.reason.endswith(", and its outcome is not known: run this row again once that is settled")
+    assert ("was dropped" in hold.reason or "dropped by hand" in hold.reason) is is_dropped
+    assert met_by(evolve(NAMED, amount=999), CAPTURE, "mine", [found], api="ecom") is None
+    assert hold_of(NAMED, CAPTURE, "mine", PaymentRecord(entries=(found,)), api="ecom", is_released=True) is None
+
+
+def test_an_open_row_of_the_same_file_holds_none_of_its_siblings() -> None:
+    """A file may well capture the same sum twice: a worker that has the first in its hands holds up no other one."""
+    found = entry(None, key="sibling", reference="s-2")
+    assert met_by(NAMED, CAPTURE, "mine", [found], api="ecom", file_keys=["sibling"]) is None
+
+
 def test_a_row_in_money_is_held_too() -> None:
     """It is the sum that counts, however it was given."""
     found = entry()

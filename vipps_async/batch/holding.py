@@ -197,7 +197,8 @@ def hold_of(
         return None
     if record.damaged:
         found = "; ".join(map(damaged_text, record.damaged))
-        return Hold(f"is of a payment of which the journal has what cannot be read, and may have moved money: {found}")
+        text = f"is of a payment of which the journal has what cannot be read, and may have moved money: {found}"
+        return Hold(text, RowCause.DAMAGED)
     met = met_by(row, operation, key, record.entries, api=api, file_keys=file_keys)
     if met is None:
         return None

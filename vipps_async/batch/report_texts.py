@@ -52,7 +52,7 @@ def _hold_to_do(cause: RowCause | None, payment: str) -> str:
     """Say what to do with a row that is held."""
     name_it = f"write yes in its column another, or say --another {payment} for all rows of this payment"
     compare = (
-        f"compare what Vipps has of the payment (`vipps-async payment show`) with your books and with "
+        "compare what Vipps has of the payment (`vipps-async payment show`) with your books and with "
         "`vipps-async journal check`; once it is compared: `vipps-async journal discard ENTRY`, then run the same file "
         "again"
     )

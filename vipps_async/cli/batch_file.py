@@ -233,10 +233,17 @@ def say_what_is_held(held: Sequence[HeldRow], count: int, api: PaymentApi, *, re
         say(f"... and {count - _MOST_SHOWN:,} more{'' if reported else '; --report lists them all'}.")
     rows = "1 row is held: not sent, as it" if count == 1 else f"{count:,} rows are held: not sent, as they"
     say(f"{rows} may be what was done before. Adding a reference changes nothing.")
-    # Naming the payment of what was dropped releases nothing.
-    releasable = next((row.payment for row in held if row.hold.cause is not RowCause.DROPPED), None)
-    if releasable is not None:
-        say(f"Where another one is meant, name its payment: --another {plain(releasable)}")
+    if any(row.hold.cause in {RowCause.DAMAGED, RowCause.OWN_DAMAGED} for row in held):
+        say(
+            "What cannot be read: compare the payment (vipps-async payment show) with your books and with vipps-async "
+            "journal check; once it is compared, vipps-async journal discard ENTRY deletes it."
+        )
+    # Naming the payment of what was dropped, or of what cannot be read under the row's own key, releases nothing.
+    fixed = {RowCause.DROPPED, RowCause.OWN_DAMAGED}
+    releasable = list(dict.fromkeys(row.payment for row in held if row.hold.cause not in fixed))
+    if releasable:
+        each = "" if len(releasable) == 1 else ", once for each"
+        say(f"Where another one is meant, name its payment{each}: --another {plain(releasable[0])}")
 
 
 async def say_what_is_damaged(journal: Journal) -> bool:
