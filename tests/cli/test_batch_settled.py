@@ -139,3 +139,24 @@ async def test_the_cancels_of_a_payment_are_one(sandbox: Sandbox, day: Path, pay
     beside = "Settled first, beside the rows of this file: 1 cancel.\n"
     assert (beside in done.out) is (payment == "order-1")
     assert ("Settled first" in done.out) is (payment == "order-1")
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--another", "order-0")], ids=["run", "dry run", "named"])
+async def test_a_file_of_cancels_sends_no_open_capture_of_its_payments(
+    sandbox: Sandbox, day: Path, more: tuple[str, ...]
+) -> None:
+    """It was to be released: the row is held with what is open, unless its payment is named; what is beside it goes."""
+    day.write_text("order_id,transaction_text\norder-0,No.\norder-3,No.\n")
+    command = ("batch", "cancel", str(day), "--journal", str(day.with_name("journal.db")), *more)
+    done = await inline(*command, env=env(sandbox))
+    is_named, is_dry = "--another" in more, "--dry-run" in more
+    assert (done.status, "line 2: order-0: is held" in done.err) == ((0, False) if is_named else (5, True)), done.err
+    why = f"it is to cancel a payment with a capture of 10.00 NOK that is open under the key {KEY}, and may have moved"
+    assert (why in done.err) is not is_named
+    open_first = "Would be settled first" if is_dry else "Open in the journal"
+    assert (open_first in done.out + done.err, "of 10.00 NOK, payment order-0" in done.err) == (True, False)
+    assert [sandbox.payment(f"order-{each}").captured for each in (0, 2)] == [0, 0 if is_dry else 700]
+    assert [sandbox.payment(f"order-{each}").released for each in (0, 3)] == [
+        5000 if is_named else 0,
+        0 if is_dry else 5000,
+    ]

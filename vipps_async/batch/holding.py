@@ -12,7 +12,7 @@ from vipps_async.batch.results import Hold, RowCause
 from vipps_async.batch.row_store import RowStore, Sibling
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
-from vipps_async.core.undecided import PaymentRecord, damaged_text, read_record, send_again
+from vipps_async.core.undecided import PaymentRecord, damaged_text, may_yet_capture, read_record, send_again
 from vipps_async.journals.protocol import DamagedEntry, Entry, Journal, KeyOrigin, Outcome
 from vipps_async.money import format_amount
 
@@ -96,7 +96,11 @@ def met_text(entry: Entry, row: BatchRow) -> str:
 
 
 def _counts(entry: Entry) -> bool:
-    return entry.settlement is None or entry.settlement.outcome is Outcome.DONE
+    return entry.settlement is None or _is_done(entry)
+
+
+def _is_done(entry: Entry) -> bool:
+    return entry.settlement is not None and entry.settlement.outcome is Outcome.DONE
 
 
 async def hold_rows(
@@ -187,7 +191,8 @@ def hold_of(
 ) -> Hold | None:
     """Say why a row must not be sent; None: it may be. Arguments as for `met_by`.
 
-    What stands under its own key and was dropped holds it, also where it is released: `journal send` is the way back.
+    A cancel is held beside an open capture of its payment: which of the two counts, a person says. What stands
+    under its own key and was dropped holds it, also where it is released: `journal send` is the way back.
     What cannot be read may be this very operation, and so holds every row of its payment, whatever it asks for.
     """
     own = record.own(key, api, operation.value)
@@ -199,6 +204,15 @@ def hold_of(
         found = "; ".join(map(damaged_text, record.damaged))
         text = f"is of a payment of which the journal has what cannot be read, and may have moved money: {found}"
         return Hold(text, RowCause.DAMAGED)
+    capture = next(filter(may_yet_capture, record.entries), None)
+    if operation is BatchOperation.CANCEL and capture is not None and (own is None or not _is_done(own)):
+        asked = capture.intent.amount
+        amount = "" if asked is None else f" of {format_amount(asked, capture.intent.currency)}"
+        return Hold(
+            f"is to cancel a payment with a capture{amount} that is open under the key {capture.intent.key}, and may "
+            "have moved money: this run does not send that one again",
+            RowCause.UNDECIDED,
+        )
     met = met_by(row, operation, key, record.entries, api=api, file_keys=file_keys)
     if met is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -49,6 +49,8 @@ class JobOptions:
     concurrency: int = DEFAULT_CONCURRENCY
     rate: float | None = None
     release_remaining: bool = False
+    #: Payments whose open operations stay as they are; see `settled_first.left_alone`.
+    leave: Collection[str] = ()
     #: Whether to ask and say only, and change nothing.
     preview: bool = False
 
@@ -157,7 +159,7 @@ class BatchJob:
             await self._pause(left)
             if not self._stop.is_set():
                 # What Vipps has of them settles most; the others are sent once more, with the same keys.
-                await settle_open(session, self._stop)
+                await settle_open(session, self._stop, leave=options.leave)
                 await self._again()
         totals = await asyncio.to_thread(self._store.totals)
         if self._asked_too_long and not self._stop.is_set():

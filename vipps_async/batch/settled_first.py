@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from attrs import evolve, field, frozen, mutable
 
@@ -16,6 +16,7 @@ from vipps_async.batch.row_store import OpenKey, RowStore
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi, PaymentCommand
 from vipps_async.core.recovery_report import RecoveryReport
+from vipps_async.core.undecided import may_yet_capture
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
 from vipps_async.not_given import NOT_GIVEN
 from vipps_async.session import VippsSession
@@ -24,6 +25,7 @@ __all__ = [
     "MOST_NAMED",
     "SETTLED_FIRST",
     "SettledBeside",
+    "left_alone",
     "note_open",
     "settle_open",
     "settled_beside",
@@ -94,8 +96,27 @@ async def note_open(store: RowStore, journal: Journal, merchant_serial_number: s
     await asyncio.to_thread(store.note_open, page)
 
 
+async def left_alone(
+    store: RowStore, journal: Journal, operation: BatchOperation, merchant_serial_number: str
+) -> frozenset[str]:
+    """Return the payments that a file wants cancelled, and that have an open capture: it is not sent before the cancel.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    if operation is not BatchOperation.CANCEL:
+        return frozenset()
+    entries = journal.open_entries(merchant_serial_number=merchant_serial_number)
+    found = {entry.intent.payment async for entry in entries if may_yet_capture(entry)}
+    return frozenset([payment for payment in found if await asyncio.to_thread(store.rows_of_payments, [payment])])
+
+
 async def settle_open(
-    session: VippsSession, stop: asyncio.Event, progress: Callable[[RecoveryReport], None] | None = None
+    session: VippsSession,
+    stop: asyncio.Event,
+    *,
+    leave: Collection[str] = (),
+    progress: Callable[[RecoveryReport], None] | None = None,
 ) -> RecoveryReport:
     """Settle what the journal has open, before the rows: what turns out to have had no effect holds none of them.
 
@@ -103,13 +124,14 @@ async def settle_open(
 
     Args:
         session: its journal has what is open.
+        leave: payments of which nothing is settled; see `left_alone`.
         stop: once it is set nothing more of it is begun, and what is on its way is finished.
         progress: called after each operation, with what was done so far.
 
     Raises:
         VippsError: the session or the journal cannot be used.
     """
-    return await session.recover(stop=stop, progress=progress)
+    return await session.recover(leave=leave, stop=stop, progress=progress)
 
 
 async def tell_what_was_open(

@@ -18,7 +18,14 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowCause, RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.settled_first import SettledBeside, note_open, settle_open, settled_beside, tell_what_was_open
+from vipps_async.batch.settled_first import (
+    SettledBeside,
+    left_alone,
+    note_open,
+    settle_open,
+    settled_beside,
+    tell_what_was_open,
+)
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_file import (
@@ -147,6 +154,8 @@ class _Command:
     #: Set at Ctrl-C; whether a second one has ended it in the middle.
     stop: asyncio.Event = field(factory=asyncio.Event, init=False)
     cut_short: bool = field(default=False, init=False)
+    #: Payments of which nothing is settled first.
+    leave: frozenset[str] = field(default=frozenset(), init=False)
     #: What was settled before the first row; None: nothing was open.
     recovered: RecoveryReport | None = field(default=None, init=False)
     #: What is done by now of what was open then, and is no row of the file; None: nothing was open.
@@ -185,7 +194,9 @@ class _Command:
             journal = await self._opened(path, stack) if await asyncio.to_thread(path.is_file) else None
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
             if journal is not None:
-                self.would_settle = await find_open(journal, session.merchant_serial_number)
+                unit = session.merchant_serial_number
+                self.leave = await left_alone(self.store, journal, self.layout.operation, unit)
+                self.would_settle = await find_open(journal, unit, leave=self.leave)
                 await note_open(self.store, journal, session.merchant_serial_number)
             return await self._carry_out(session, report)
 
@@ -216,7 +227,9 @@ class _Command:
 
     async def _settle(self, journal: SqliteJournal, session: VippsSession, settings: Settings) -> int | None:
         """Settle what is open: a step of its own, as it moves money, too; returns the exit status if it ends here."""
-        found = await find_open(journal, settings.merchant_serial_number)
+        unit = settings.merchant_serial_number
+        self.leave = await left_alone(self.store, journal, self.layout.operation, unit)
+        found = await find_open(journal, unit, leave=self.leave)
         if (status := await agree_to_settle(found, settings, yes=self.options.yes)) is not None:
             return status
         if found.count:
@@ -224,7 +237,7 @@ class _Command:
             self.recovered = RecoveryReport()
             await note_open(self.store, journal, settings.merchant_serial_number)
             with self._until_stopped():
-                self.recovered = await settle_open(session, self.stop, self._note_settled)
+                self.recovered = await settle_open(session, self.stop, leave=self.leave, progress=self._note_settled)
             self._say(f"Settled before the first row: {recovery_text(self.recovered)}")
         return None
 
@@ -319,6 +332,7 @@ class _Command:
                 concurrency=options.concurrency,
                 rate=options.rate,
                 release_remaining=options.release_remaining,
+                leave=self.leave,
                 preview=options.dry_run,
             ),
             stop=self.stop,
