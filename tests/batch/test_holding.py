@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 
 import pytest
 from attrs import evolve
 
+from tests.batch.row_stores import new_row_store
 from vipps_async import nok
 from vipps_async.batch import BatchOperation, BatchRow, Origin
-from vipps_async.batch.holding import hold_of, met_by, met_text
+from vipps_async.batch.holding import hold_of, hold_rows, met_by, met_text
+from vipps_async.batch.layout import Layout
 from vipps_async.batch.results import RowCause
 from vipps_async.core.stored_error import write_drop
 from vipps_async.core.undecided import PaymentRecord
+from vipps_async.ecom.payment_api import ECOM_API
+from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
@@ -87,6 +92,20 @@ def test_an_open_row_of_the_same_file_holds_none_of_its_siblings() -> None:
     """A file may well capture the same sum twice: a worker that has the first in its hands holds up no other one."""
     found = entry(None, key="sibling", reference="s-2")
     assert met_by(NAMED, CAPTURE, "mine", [found], api="ecom", file_keys=["sibling"]) is None
+
+
+@pytest.mark.parametrize("is_sibling", [True, False])
+async def test_the_keys_of_named_siblings_are_known(*, is_sibling: bool) -> None:
+    """What is open under the reference of another row of the file holds nothing; of another file it holds both rows."""
+    journal = MemoryJournal()
+    await journal.open()
+    with new_row_store() as store:
+        content = b"order_id,amount_ore,transaction_text,reference\norder-1,1000,x,s-1\norder-1,1000,x,s-2\n"
+        store.load(io.BytesIO(content), Layout(api=ECOM_API, operation=CAPTURE))
+        key = evolve(NAMED, reference="s-2").idempotency_key(CAPTURE, "123456") if is_sibling else "theirs"
+        await journal.begin(entry(None, key=key, reference="s-2").intent, owner="somebody", lease=60)
+        await hold_rows(store, ECOM_API, CAPTURE, "123456", journal)
+        assert [row.line for row in store.held_rows()] == ([] if is_sibling else [2, 3])
 
 
 def test_a_row_in_money_is_held_too() -> None:

@@ -114,7 +114,7 @@ def what_to_do(
 
     Args:
         outcome: how it ended; None: it was not begun.
-        cause: why it is refused or held, where that is known.
+        cause: why it is refused, held or not begun, where that is known.
         payment: its payment.
         reference: its own name; None: it has none.
         heading: what its file calls such a name.
@@ -124,4 +124,6 @@ def what_to_do(
         return _refused_to_do(cause, heading, is_named=reference is not None)
     if outcome is RowOutcome.HELD:
         return "" if preview else _hold_to_do(cause, payment)
+    if cause is RowCause.OTHERS_INVALID:
+        return f"correct the rows that are invalid, or go on without them: --skip-invalid; then {_AGAIN}"
     return "" if preview and outcome is not RowOutcome.REFUSED else _TO_DO[outcome]

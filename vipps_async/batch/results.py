@@ -142,7 +142,7 @@ class RowOutcome(enum.Enum):
 
 
 class RowCause(enum.Enum):
-    """Why a row is refused or held, where that says whether money moved under its key, or what to do."""
+    """Why a row is refused, held or not begun, where that says whether money moved under its key, or what to do."""
 
     KEY_DONE = "key done"
     """The row's key stands for an operation with other content, and that one is done: its money moved before."""
@@ -160,6 +160,8 @@ class RowCause(enum.Enum):
     """The journal has an entry of the row's payment that cannot be read, and may have moved money."""
     OWN_DAMAGED = "own damaged"
     """That entry stands under the row's own key: naming the payment releases nothing."""
+    OTHERS_INVALID = "others invalid"
+    """The row was not begun, as another one of its file is invalid."""
 
 
 @frozen

@@ -170,6 +170,11 @@ class RowStore:
         pages = self._pages(stored.UNFINISHED + where)
         return ((stored.batch_row(self.digest, values), bool(values[-1])) for values in pages)
 
+    def pass_over_all(self) -> None:
+        """Note that no row is begun, as some are invalid."""
+        statement = "UPDATE rows SET outcome = 'not begun', reason = ?, cause = ? WHERE violation IS NULL"
+        self._many(statement, [("Another row of the file is invalid.", RowCause.OTHERS_INVALID.value)])
+
     # --- rows that are held ----------------------------------------------------------------------------------------
 
     def release(self, payments: Iterable[str]) -> list[str]:

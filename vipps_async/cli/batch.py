@@ -180,6 +180,7 @@ class _Command:
         if report is not None:
             report.check_size(totals.rows)
         if not goes_on:
+            await asyncio.to_thread(self.store.pass_over_all)
             await self._report(report)
             say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
             return USAGE
