@@ -48,6 +48,8 @@ async def test_rows_without_an_outcome_are_tried_again(sandbox: Sandbox, monkeyp
     assert totals.outcomes == {RowOutcome.DONE: 20}
     assert totals.moved == {RowOutcome.DONE: 20_000}
     assert (job.progress.ended, job.progress.rows) == (20, 20)
+    # The progress says what the sums do.
+    assert (dict(job.progress.outcomes), job.progress.moved) == ({RowOutcome.DONE: 20}, 20_000)
     assert all(payment.captured == 1000 for payment in sandbox.payments)
 
 

@@ -160,3 +160,14 @@ async def test_a_file_of_cancels_sends_no_open_capture_of_its_payments(
         5000 if is_named else 0,
         0 if is_dry else 5000,
     ]
+
+
+async def test_a_dry_run_says_of_what_took_effect_that_it_counts_with_the_run(sandbox: Sandbox, day: Path) -> None:
+    """Vipps has it as done while the journal has it open: captured before by Vipps, and in the sums of the next run."""
+    async with sandbox.session() as vipps:
+        await vipps.ecom.capture("order-0", amount=nok(10), transaction_text="Shipped.", idempotency_key=KEY)
+    done = await capture(sandbox, day, "--dry-run")
+    told = (
+        "captured before: It is open in the journal, and would be settled first: it has taken effect, and counts with"
+    )
+    assert told in done.out

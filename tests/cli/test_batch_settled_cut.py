@@ -74,14 +74,15 @@ def signals(monkeypatch: pytest.MonkeyPatch, count: int, number: int = signal.SI
     send, has_come = OpenEntry._send_again, asyncio.Event()
 
     async def gated(self: OpenEntry, call: Call[Any]) -> None:
-        if self.intent.payment != "order-0":
-            await has_come.wait()
-        await send(self, call) if count == 1 else None
-        if not has_come.is_set():
-            os.kill(os.getpid(), number)
-            while not self.shared.limiter.is_closed:  # noqa: ASYNC110 - set by the signal
-                await asyncio.sleep(0)
-            has_come.set()
+        async with asyncio.timeout(5):
+            if self.intent.payment != "order-0":
+                await has_come.wait()
+            await send(self, call) if count == 1 else None
+            if not has_come.is_set():
+                os.kill(os.getpid(), number)
+                while not self.shared.limiter.is_closed:  # noqa: ASYNC110 - set by the signal
+                    await asyncio.sleep(0)
+                has_come.set()
         if count == 2:
             os.kill(os.getpid(), number)
             await asyncio.Event().wait()

@@ -230,14 +230,18 @@ class BatchJob:
         name = (options.api.name, options.operation.value, row.payment, result.idempotency_key)
         if options.preview:
             if result.outcome in _MAY_BE_OPEN and self._store.was_open(name):
-                return evolve(
-                    result, hint=f"It is open in the journal, and would be settled first. {result.hint}".strip()
-                )
+                hint = "It is open in the journal, and would be settled first"
+                if result.outcome.is_earlier:
+                    hint = f"{hint}: it has taken effect, and counts with the run that settles it"
+                return evolve(result, hint=f"{hint}. {result.hint}".strip())
             return result
-        if not result.outcome.is_earlier or not self._store.was_open(name):
+        if not result.outcome.is_earlier:
             return result
         outcome = RowOutcome.DONE if result.outcome is RowOutcome.DONE_BEFORE else RowOutcome.OTHERWISE
-        return evolve(result, outcome=outcome, hint=SETTLED_FIRST)
+        if self._store.was_open(name):
+            return evolve(result, outcome=outcome, hint=SETTLED_FIRST)
+        # What an earlier round of this run has begun, and what was found finished since, is this run's as well.
+        return evolve(result, outcome=outcome) if self._store.has_come_up(row) else result
 
     def _count(self, result: RowResult) -> None:
         progress = self.progress

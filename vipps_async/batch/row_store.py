@@ -264,6 +264,11 @@ class RowStore:
             statement, [(*v[:3], v[3].isoformat() if isinstance(v[3], datetime) else None, *v[4:]) for v in values]
         )
 
+    def has_come_up(self, row: BatchRow) -> bool:
+        """Whether this run has noted something of a row."""
+        number = None if row.origin is None else row.origin.number
+        return bool(self._all("SELECT 1 FROM rows WHERE number = ? AND outcome IS NOT NULL", (number,)))
+
     def repeated_payments(self) -> frozenset[str]:
         """Return the payments that several good rows are about."""
         statement = "SELECT payment FROM rows WHERE violation IS NULL GROUP BY payment HAVING count(*) > 1"
