@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import os
@@ -336,6 +337,8 @@ class VippsSession:
         concurrency: int = 8,
         progress: Callable[[RecoveryReport], None] | None = None,
         send: Collection[str] = (),
+        leave: Collection[str] = (),
+        stop: asyncio.Event | None = None,
     ) -> RecoveryReport:
         """Settle what the journal has open: operations whose outcome is not known, of this process or of a dead one.
 
@@ -358,6 +361,8 @@ class VippsSession:
             progress: called after each operation with the report so far.
             send: idempotency keys of open operations that are to be sent again, with their recorded bytes, though a
                 later one overtook them, they were refused, or dropped.
+            leave: payments whose open operations stay as they are: nothing of them is looked at, nor sent.
+            stop: once it is set, nothing more is begun: what is in work is finished, and the rest stays open.
 
         Returns:
             What was done, and what stays open.
@@ -371,7 +376,7 @@ class VippsSession:
         if type(concurrency) is not int or not 1 <= concurrency <= _MOST_AT_ONCE:
             raise InvalidInputError("concurrency", f"a whole number from 1 to {_MOST_AT_ONCE}", value=concurrency)
         self._parts.one_loop.check()
-        return await recovery.run(concurrency=concurrency, progress=progress, send=send)
+        return await recovery.run(concurrency=concurrency, progress=progress, send=send, leave=leave, stop=stop)
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
         """Return what is open in the journal of one payment, oldest first: of a call that was cancelled, for example.

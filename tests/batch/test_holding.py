@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 
 import pytest
 from attrs import evolve
 
+from tests.batch.row_stores import new_row_store
 from vipps_async import nok
 from vipps_async.batch import BatchOperation, BatchRow, Origin
-from vipps_async.batch.holding import hold_of, met_by, met_text
+from vipps_async.batch.holding import hold_of, hold_rows, met_by, met_text
+from vipps_async.batch.layout import Layout
 from vipps_async.batch.results import RowCause
 from vipps_async.core.stored_error import write_drop
 from vipps_async.core.undecided import PaymentRecord
+from vipps_async.ecom.payment_api import ECOM_API
+from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
@@ -63,6 +68,44 @@ def test_a_row_is_held_unless_both_sides_have_a_reference(
     """Whatever the text, and whichever API did it."""
     found = entry(outcome, reference=reference, api=api)
     assert met_by(row, CAPTURE, "mine", [found], api="ecom") is found
+
+
+@pytest.mark.parametrize("is_dropped", [False, True])
+def test_two_references_do_not_tell_a_row_from_what_is_not_decided(*, is_dropped: bool) -> None:
+    """What is open or dropped may yet take effect: by hand another one is refused as well, and a batch holds its row.
+
+    Once it is settled, or another amount is asked for, they are two operations.
+    """
+    found = dropped("theirs") if is_dropped else entry(None, key="theirs")
+    found = evolve(found, intent=evolve(found.intent, reference="s-2"))
+    hold = hold_of(NAMED, CAPTURE, "mine", PaymentRecord(entries=(found,)), api="ecom", is_released=False)
+    assert hold is not None
+    assert hold.cause is RowCause.UNDECIDED
+    assert hold.reason.startswith("meets a capture of 10.00 NOK over ecom, which is open, with reference s-2 and the")
+    assert hold.reason.endswith(", and its outcome is not known: run this row again once that is settled")
+    assert ("was dropped" in hold.reason or "dropped by hand" in hold.reason) is is_dropped
+    assert met_by(evolve(NAMED, amount=999), CAPTURE, "mine", [found], api="ecom") is None
+    assert hold_of(NAMED, CAPTURE, "mine", PaymentRecord(entries=(found,)), api="ecom", is_released=True) is None
+
+
+def test_an_open_row_of_the_same_file_holds_none_of_its_siblings() -> None:
+    """A file may well capture the same sum twice: a worker that has the first in its hands holds up no other one."""
+    found = entry(None, key="sibling", reference="s-2")
+    assert met_by(NAMED, CAPTURE, "mine", [found], api="ecom", file_keys=["sibling"]) is None
+
+
+@pytest.mark.parametrize("is_sibling", [True, False])
+async def test_the_keys_of_named_siblings_are_known(*, is_sibling: bool) -> None:
+    """What is open under the reference of another row of the file holds nothing; of another file it holds both rows."""
+    journal = MemoryJournal()
+    await journal.open()
+    with new_row_store() as store:
+        content = b"order_id,amount_ore,transaction_text,reference\norder-1,1000,x,s-1\norder-1,1000,x,s-2\n"
+        store.load(io.BytesIO(content), Layout(api=ECOM_API, operation=CAPTURE))
+        key = evolve(NAMED, reference="s-2").idempotency_key(CAPTURE, "123456") if is_sibling else "theirs"
+        await journal.begin(entry(None, key=key, reference="s-2").intent, owner="somebody", lease=60)
+        await hold_rows(store, ECOM_API, CAPTURE, "123456", journal)
+        assert [row.line for row in store.held_rows()] == ([] if is_sibling else [2, 3])
 
 
 def test_a_row_in_money_is_held_too() -> None:

@@ -10,12 +10,11 @@ import pytest
 
 from tests.batch.row_stores import new_row_store
 from tests.batch.shop import stock
-from vipps_async import MemoryJournal, RetryPolicy, VippsSession
+from vipps_async import MemoryJournal, RetryPolicy
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.job import BatchJob, JobOptions, Progress
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.settled_first import settle_open
 from vipps_async.cli.batch_output import progress_line
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.sandbox import Fault
@@ -49,6 +48,8 @@ async def test_rows_without_an_outcome_are_tried_again(sandbox: Sandbox, monkeyp
     assert totals.outcomes == {RowOutcome.DONE: 20}
     assert totals.moved == {RowOutcome.DONE: 20_000}
     assert (job.progress.ended, job.progress.rows) == (20, 20)
+    # The progress says what the sums do.
+    assert (dict(job.progress.outcomes), job.progress.moved) == ({RowOutcome.DONE: 20}, 20_000)
     assert all(payment.captured == 1000 for payment in sandbox.payments)
 
 
@@ -122,36 +123,6 @@ async def test_a_stopped_run_tries_nothing_again(sandbox: Sandbox, when: str) ->
             totals = await running
     expected = RowOutcome.NOT_BEGUN if when == "before" else RowOutcome.NOT_DONE
     assert totals.outcomes == {expected: 1}
-
-
-@pytest.mark.parametrize("how", ["told to stop", "cancelled"])
-async def test_the_recovery_before_the_first_row_ends_with_the_run(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    """Ctrl-C does not wait for a recovery that waits for Vipps, and the recovery gives back what it has leased."""
-    begun, given_back = asyncio.Event(), []
-
-    async def endless(_session: VippsSession) -> None:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            given_back.append(True)
-
-    monkeypatch.setattr(VippsSession, "recover", endless)
-    stop = asyncio.Event()
-    async with sandbox.session(journal=MemoryJournal()) as vipps:
-        running = asyncio.create_task(settle_open(vipps, stop))
-        async with asyncio.timeout(5):
-            await begun.wait()
-            if how == "cancelled":
-                running.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await running
-            else:
-                stop.set()
-                assert await running is None
-    assert given_back == [True]
 
 
 async def test_results_are_kept_when_a_run_is_cancelled(sandbox: Sandbox) -> None:

@@ -109,8 +109,20 @@ def test_each_row_says_whether_money_moved_and_what_to_do(tmp_path: Path, outcom
     )
 
 
-def test_what_was_dropped_is_not_to_be_named_as_another_one() -> None:
-    """That releases nothing: `journal send` is the way back, and the report says so."""
-    told = what_to_do(RowOutcome.HELD, RowCause.DROPPED, "order-1", None, "reference", preview=False)
-    assert "journal send" in told
-    assert "--another" not in told
+@pytest.mark.parametrize(
+    ("cause", "way_out", "is_released_by_naming"),
+    [
+        (None, "leave it if it is the one that was done before", True),
+        (RowCause.UNDECIDED, "journal recover", True),
+        (RowCause.DAMAGED, "journal discard", True),
+        (RowCause.OWN_DAMAGED, "payment show", False),
+        (RowCause.DROPPED, "journal send", False),
+    ],
+)
+def test_each_row_that_is_held_has_its_way_out(
+    cause: RowCause | None, way_out: str, *, is_released_by_naming: bool
+) -> None:
+    """The report names what settles it, and `--another` only where naming the payment releases it."""
+    told = what_to_do(RowOutcome.HELD, cause, "order-1", None, "reference", preview=False)
+    assert way_out in told
+    assert ("--another order-1" in told) is is_released_by_naming

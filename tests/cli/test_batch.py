@@ -87,6 +87,10 @@ async def test_each_row_ends_as_a_person_expects(sandbox: Sandbox, tmp_path: Pat
     assert "Nothing was sent" in refused.err
     assert not sandbox.requests
     assert {line["outcome"] for line in lines_of(report).values()} == {"invalid", "not begun"}
+    to_do = {line["what_to_do"] for line in lines_of(report).values() if line["outcome"] == "not begun"}
+    assert [text.partition(";")[0] for text in to_do] == [
+        "correct the rows that are invalid, or go on without them: --skip-invalid"
+    ]
 
     done = await batch(sandbox, "capture", str(file), "--report", str(report), "--skip-invalid")
     assert done.status == 1, done.err

@@ -169,3 +169,35 @@ async def test_what_another_process_left_open_meanwhile_is_asked_about_and_then_
     ]
     assert (done.status, sandbox.payment("order-2").captured) == (1, 700)
     assert "what was settled before it stands above" in done.err
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--another", "order-0")], ids=["run", "dry run", "named"])
+async def test_a_file_of_cancels_sends_no_open_capture_of_its_payments(
+    sandbox: Sandbox, day: Path, more: tuple[str, ...]
+) -> None:
+    """It was to be released: the row is held with what is open, unless its payment is named; what is beside it goes."""
+    day.write_text("order_id,transaction_text\norder-0,No.\norder-3,No.\n")
+    command = ("batch", "cancel", str(day), "--journal", str(day.with_name("journal.db")), *more)
+    done = await inline(*command, env=env(sandbox))
+    is_named, is_dry = "--another" in more, "--dry-run" in more
+    assert (done.status, "line 2: order-0: is held" in done.err) == ((0, False) if is_named else (5, True)), done.err
+    why = f"it is to cancel a payment with a capture of 10.00 NOK that is open under the key {KEY}, and may have moved"
+    assert (why in done.err) is not is_named
+    open_first = "Would be settled first" if is_dry else "Open in the journal"
+    assert (open_first in done.out + done.err, "of 10.00 NOK, payment order-0" in done.err) == (True, False)
+    assert [sandbox.payment(f"order-{each}").captured for each in (0, 2)] == [0, 0 if is_dry else 700]
+    assert [sandbox.payment(f"order-{each}").released for each in (0, 3)] == [
+        5000 if is_named else 0,
+        0 if is_dry else 5000,
+    ]
+
+
+async def test_a_dry_run_says_of_what_took_effect_that_it_counts_with_the_run(sandbox: Sandbox, day: Path) -> None:
+    """Vipps has it as done while the journal has it open: captured before by Vipps, and in the sums of the next run."""
+    async with sandbox.session() as vipps:
+        await vipps.ecom.capture("order-0", amount=nok(10), transaction_text="Shipped.", idempotency_key=KEY)
+    done = await capture(sandbox, day, "--dry-run")
+    told = (
+        "captured before: It is open in the journal, and would be settled first: it has taken effect, and counts with"
+    )
+    assert told in done.out

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import orjson
 import pytest
+from attrs import evolve
 
 from tests.batch.shop import stock
 from tests.cli.inline import inline
-from tests.cli.open_captures import damage, leave_open
+from tests.cli.open_captures import damage, drop, leave_open
 from tests.cli.processes import Finished
 from tests.cli.shell import HERE, env
+from vipps_async import SqliteJournal
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
@@ -101,15 +103,18 @@ async def test_the_column_releases_rows_beside_what_cannot_be_read(sandbox: Sand
 
 
 async def test_a_row_whose_own_entry_cannot_be_read_ends_alone(sandbox: Sandbox, journal: Path) -> None:
-    """Named as another one, it has the key of what cannot be read: its outcome is not known, and the others go on."""
+    """Named as another one it has the key of what cannot be read: it stays held, with the way out; the others go on."""
     lines = ("order-0,1000,x,s-0", "order-1,1000,x,s-1")
     assert (await batch(sandbox, journal, lines[1])).status == 0
     listed = await inline("journal", "list", "--json", "--journal", str(journal), env=env(sandbox))
     damage(journal, orjson.loads(listed.out.splitlines()[0])["idempotency_key"])
     assert (await batch(sandbox, journal, *lines)).status == 5
     named = await batch(sandbox, journal, *lines, "order-2,1000,x,s-2", more=("--another", "order-1"))
-    assert (named.status, captured(sandbox)) == (3, [1000, 1000, 1000])
-    assert "entry 1 of the journal (payment order-1) cannot be read" in named.err
+    assert (named.status, captured(sandbox)) == (5, [1000, 1000, 1000])
+    why = "it has an entry of its own that cannot be read, and may have moved money: entry 1 of the journal, payment"
+    assert f"line 3: order-1: 10.00 NOK is held: {why} order-1" in named.err
+    assert "once it is compared, vipps-async journal discard ENTRY deletes it." in named.err
+    assert ("--another" in named.err, "waits for" in named.err) == (False, False)
 
 
 async def test_what_may_be_of_any_payment_is_said_and_holds_nothing(sandbox: Sandbox, journal: Path) -> None:
@@ -167,3 +172,24 @@ async def test_a_row_that_was_dropped_is_not_sent_again(
     assert (await inline("journal", "send", key, *at, env=env(sandbox))).status == 0
     done = await batch(sandbox, journal, row, heading=heading)
     assert (done.status, captured(sandbox)) == (0, [0, amount, amount])
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["run", "dry run"])
+async def test_a_row_is_held_beside_a_dropped_one_whatever_the_references(
+    sandbox: Sandbox, journal: Path, more: tuple[str, ...]
+) -> None:
+    """The dropped one may yet take effect, and then both would: status 5, and named as another one it goes."""
+    intent = await leave_open(journal.with_name("other.db"), "theirs", payment="order-1", amount=1000)
+    opened = SqliteJournal(journal)
+    await opened.open()
+    intent = evolve(intent, reference="s-0")
+    await opened.begin(intent, owner="somebody", lease=0)
+    await opened.aclose()
+    await drop(journal, intent)
+    # Two rows of one file that ask for the same are two operations.
+    lines = ("order-1,1000,x,s-1", "order-2,1000,x,s-2", "order-2,1000,x,s-3")
+    held = await batch(sandbox, journal, *lines, more=more)
+    assert (held.status, captured(sandbox)) == (5, [0, 0, 0 if more else 2000])
+    assert "line 2: order-1: 10.00 NOK is held: it meets a capture of 10.00 NOK over ecom, which is open" in held.err
+    named = await batch(sandbox, journal, *lines, more=(*more, "--another", "order-1"))
+    assert (named.status, captured(sandbox)) == (0, [0, 0, 0] if more else [0, 1000, 2000])

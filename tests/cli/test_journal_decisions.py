@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve, frozen
@@ -261,14 +262,14 @@ async def test_send_names_a_later_one_of_all_that_was_left_and_what_cannot_be_re
     journal = SqliteJournal(overtaken.path)
     await journal.open()
     (mine,) = [entry async for entry in journal.open_entries()]
-    others = {
+    others: dict[str, dict[str, Any]] = {
         "rest": {"amount": None},
         "other": {"amount": 5},
         "back": {"operation": "refund"},
         "before": {"created_at": mine.intent.created_at - timedelta(seconds=1)},
     }
     for key, changes in others.items():
-        later = {"created_at": mine.intent.created_at + timedelta(seconds=2), **changes}
+        later: dict[str, Any] = {"created_at": mine.intent.created_at + timedelta(seconds=2), **changes}
         other = evolve(mine.intent, key=key, origin=KeyOrigin.GIVEN, **later)
         await journal.settle(other, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=datetime.now(UTC)))
     await journal.aclose()

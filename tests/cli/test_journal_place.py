@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def options_of(shop: PostgresPlace) -> tuple[str, ...]:
     return ("--dsn", shop.dsn, "--schema", shop.schema)
 
 
-def variables_of(shop: PostgresPlace) -> Mapping[str, str]:
+def variables_of(shop: PostgresPlace) -> Mapping[str, Any]:
     """What names it in a settings file."""
     return {"VIPPS_JOURNAL_DSN": shop.dsn, "VIPPS_JOURNAL_SCHEMA": shop.schema}
 
@@ -110,7 +111,7 @@ async def test_a_named_journal_that_is_not_there_is_said_before_the_question(san
     ids=["two options", "a schema alone", "a schema of a file", "two variables"],
 )
 async def test_two_journals_are_not_chosen_between(
-    sandbox: Sandbox, options: tuple[str, ...], variables: dict[str, str], said: str
+    sandbox: Sandbox, options: tuple[str, ...], variables: dict[str, Any], said: str
 ) -> None:
     """Status 2, and nothing is sent: the other one may be the shop's."""
     refused = await live(sandbox, *HUNDRED, "--yes", *options, **variables)

@@ -80,6 +80,35 @@ class TestBesideOthers:
         await live
         assert len(shop.line.sent("/capture")) == 1
 
+    async def test_told_to_stop_it_finishes_what_is_on_its_way(self, shop: Shop) -> None:
+        """It waits for what it has sent, begins nothing more, and says that something may be left."""
+        arrived, gate, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        orders = [f"many-{number}" for number in range(3)]
+        for payment in orders:
+            await shop.reserve(payment)
+            await left_open(shop, LOST, payment=payment)
+
+        class Slow(LossyTransport):
+            async def send(self, request: Request) -> Response:
+                if request.url.endswith("/capture"):
+                    arrived.set()
+                    await gate.wait()
+                return await super().send(request)
+
+        shop.line = Slow(shop.line.inner)
+        recovering = asyncio.create_task(shop.session().recover(concurrency=1, stop=stop))
+        async with asyncio.timeout(5):
+            await arrived.wait()
+            stop.set()
+            await asyncio.sleep(0)
+            assert not recovering.done()
+            gate.set()
+            report = await recovering
+        assert sums(report) == {"seen": 1, "sent_again": 1}
+        assert (report.stopped, report.is_complete) == ("it was told to stop; what is not counted here is open", False)
+        assert sorted(shop.sandbox.payment(payment).captured for payment in orders) == [0, 0, 10_000]
+        assert (await shop.session().recover()).sent_again == 2
+
     async def test_settled_by_another_meanwhile(self, shop: Shop) -> None:
         """What somebody settles between the walk and the claim is left as it is."""
         await left_open(shop, LOST)

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from attrs import evolve
 
 from vipps_async.batch.results import Hold, RowCause
-from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.row_store import RowStore, Sibling
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
-from vipps_async.core.undecided import PaymentRecord, damaged_text, read_record, send_again
+from vipps_async.core.undecided import PaymentRecord, damaged_text, may_yet_capture, read_record, send_again
 from vipps_async.journals.protocol import DamagedEntry, Entry, Journal, KeyOrigin, Outcome
 from vipps_async.money import format_amount
 
@@ -35,7 +35,9 @@ def met_by(
 
     Text, file, batch and API do not matter: none of them makes another operation. Two different references do, so two
     entries of one API that both have one never meet; over two APIs the same reference is the same operation, whatever
-    its amount. A row that takes all that is left meets nothing: twice it does no more than once.
+    its amount. While the outcome of the one is not known, two references do not tell them apart either: what is not
+    settled may be what the row is to make good. A row that takes all that is left meets nothing: twice it does no more
+    than once.
 
     A row without reference that asks for another amount than such a row of another file most likely corrects it: the
     amount was changed in the file after it was carried out.
@@ -46,7 +48,7 @@ def met_by(
         key: the row's key: an entry of the same API under it is this row itself, from an earlier run.
         entries: what the journal has of the payment, of this sales unit.
         api: the name of the API that it is about to be sent over.
-        file_keys: the keys of the rows of its own file that have no reference: they are other operations than this one.
+        file_keys: the keys of the rows of its own file: they are other operations than this one.
 
     Returns:
         The first entry that is met; None: the row may be sent.
@@ -60,8 +62,9 @@ def met_by(
         intent = entry.intent
         if intent.operation != operation.value:
             continue
-        is_unnamed = row.reference is None or not intent.reference
-        if (is_unnamed and intent.amount == row.minor_units) or intent.key == key:
+        is_undecided = entry.settlement is None and intent.key not in file_keys
+        may_be_same = row.reference is None or not intent.reference or is_undecided
+        if (may_be_same and intent.amount == row.minor_units) or intent.key == key:
             return entry
     return None if row.reference is not None else _corrected_by(operation, counting, file_keys)
 
@@ -85,13 +88,19 @@ def met_text(entry: Entry, row: BatchRow) -> str:
     met = f"meets a {intent.operation}{amount} over {intent.api}, {state}, with {named} and the key {intent.key}"
     if dropped := send_again(entry):
         met += f", {dropped}"
+    if settlement is None and intent.reference and row.reference not in {None, intent.reference}:
+        return f"{met}, and its outcome is not known: run this row again once that is settled"
     # The same reference over another API is the same operation, whatever its amount.
     is_other = row.reference is None and row.minor_units != intent.amount
     return f"{met}; this row has another amount: is it a correction, or another one?" if is_other else met
 
 
 def _counts(entry: Entry) -> bool:
-    return entry.settlement is None or entry.settlement.outcome is Outcome.DONE
+    return entry.settlement is None or _is_done(entry)
+
+
+def _is_done(entry: Entry) -> bool:
+    return entry.settlement is not None and entry.settlement.outcome is Outcome.DONE
 
 
 async def hold_rows(
@@ -115,9 +124,9 @@ async def hold_rows(
     damaged = await journal.damaged(only_open=True)
     rows = store.rows_to_hold()
     while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, _AT_ONCE))):
-        unnamed = await asyncio.to_thread(store.unnamed_rows, {row.payment for row, _ in page})
+        siblings = await asyncio.to_thread(store.rows_of_payments, {row.payment for row, _ in page})
         holds = await holds_of(
-            page, api, operation, merchant_serial_number, journal, damaged_open=damaged, unnamed=unnamed
+            page, api, operation, merchant_serial_number, journal, damaged_open=damaged, siblings=siblings
         )
         held = [(row, hold) for (row, _), hold in zip(page, holds, strict=True) if hold is not None]
         await asyncio.to_thread(store.hold, held)
@@ -131,7 +140,7 @@ async def holds_of(
     journal: Journal,
     *,
     damaged_open: Sequence[DamagedEntry],
-    unnamed: Mapping[str, Collection[int]],
+    siblings: Mapping[str, Collection[Sibling]],
 ) -> list[Hold | None]:
     """Say of each row why it must not be sent; None: it may be. The journal is asked about all of them at once.
 
@@ -142,30 +151,31 @@ async def holds_of(
         merchant_serial_number: the sales unit.
         journal: what was done before.
         damaged_open: what of it stands as open and cannot be read.
-        unnamed: by payment, which rows of the file have no reference.
+        siblings: by payment, all rows that the file has of it.
 
     Raises:
         JournalError: the journal failed.
     """
-    #: The keys of the rows that have no reference, by payment.
+    #: The keys of the file's rows, by payment.
     keys: dict[str, Collection[str]] = {}
 
     async def hold(row: BatchRow, is_released: bool) -> Hold | None:  # noqa: FBT001 - as it stands in `rows`
         record = await read_record(journal, row.payment, merchant_serial_number, damaged_open)
         key = row.idempotency_key(operation, merchant_serial_number)
-        if row.reference is None and record.entries and row.payment not in keys:
-            numbers = unnamed.get(row.payment, ())
-            keys[row.payment] = {_key_of(row, number, operation, merchant_serial_number) for number in numbers}
+        if record.entries and row.payment not in keys:
+            rows_of_it = siblings.get(row.payment, ())
+            keys[row.payment] = {_key_of(row, each, operation, merchant_serial_number) for each in rows_of_it}
         file_keys = keys.get(row.payment, ())
         return hold_of(row, operation, key, record, api=api.name, is_released=is_released, file_keys=file_keys)
 
     return await asyncio.gather(*(hold(row, is_released) for row, is_released in rows))
 
 
-def _key_of(row: BatchRow, number: int, operation: BatchOperation, merchant_serial_number: str) -> str:
-    """Return the key of another row of the same file and payment that has no reference, either."""
-    assert row.origin is not None  # noqa: S101 - for the type checker: a row without reference has one
-    other = evolve(row, origin=evolve(row.origin, number=number))
+def _key_of(row: BatchRow, sibling: Sibling, operation: BatchOperation, merchant_serial_number: str) -> str:
+    """Return the key of another row of the same file and payment."""
+    assert row.origin is not None  # noqa: S101 - for the type checker: a row of a file has one
+    number, reference = sibling
+    other = evolve(row, origin=evolve(row.origin, number=number), reference=reference)
     return other.idempotency_key(operation, merchant_serial_number)
 
 
@@ -181,7 +191,8 @@ def hold_of(
 ) -> Hold | None:
     """Say why a row must not be sent; None: it may be. Arguments as for `met_by`.
 
-    What stands under its own key and was dropped holds it, also where it is released: `journal send` is the way back.
+    A cancel is held beside an open capture of its payment: which of the two counts, a person says. What stands
+    under its own key and was dropped holds it, also where it is released: `journal send` is the way back.
     What cannot be read may be this very operation, and so holds every row of its payment, whatever it asks for.
     """
     own = record.own(key, api, operation.value)
@@ -191,6 +202,18 @@ def hold_of(
         return None
     if record.damaged:
         found = "; ".join(map(damaged_text, record.damaged))
-        return Hold(f"is of a payment of which the journal has what cannot be read, and may have moved money: {found}")
+        text = f"is of a payment of which the journal has what cannot be read, and may have moved money: {found}"
+        return Hold(text, RowCause.DAMAGED)
+    capture = next(filter(may_yet_capture, record.entries), None)
+    if operation is BatchOperation.CANCEL and capture is not None and (own is None or not _is_done(own)):
+        asked = capture.intent.amount
+        amount = "" if asked is None else f" of {format_amount(asked, capture.intent.currency)}"
+        return Hold(
+            f"is to cancel a payment with a capture{amount} that is open under the key {capture.intent.key}, and may "
+            "have moved money: this run does not send that one again",
+            RowCause.UNDECIDED,
+        )
     met = met_by(row, operation, key, record.entries, api=api, file_keys=file_keys)
-    return None if met is None else Hold(met_text(met, row))
+    if met is None:
+        return None
+    return Hold(met_text(met, row), RowCause.UNDECIDED if met.settlement is None else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,7 +18,7 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY, carry_out_many, preview_
 from vipps_async.batch.report import Totals
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.settled_first import settle_open
+from vipps_async.batch.settled_first import SETTLED_FIRST, settle_open
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.recovery_limit import retry_after_of
@@ -49,6 +49,8 @@ class JobOptions:
     concurrency: int = DEFAULT_CONCURRENCY
     rate: float | None = None
     release_remaining: bool = False
+    #: Payments whose open operations stay as they are; see `settled_first.left_alone`.
+    leave: Collection[str] = ()
     #: Whether to ask and say only, and change nothing.
     preview: bool = False
 
@@ -157,7 +159,7 @@ class BatchJob:
             await self._pause(left)
             if not self._stop.is_set():
                 # What Vipps has of them settles most; the others are sent once more, with the same keys.
-                await settle_open(session, self._stop)
+                await settle_open(session, self._stop, leave=options.leave)
                 await self._again()
         totals = await asyncio.to_thread(self._store.totals)
         if self._asked_too_long and not self._stop.is_set():
@@ -228,14 +230,18 @@ class BatchJob:
         name = (options.api.name, options.operation.value, row.payment, result.idempotency_key)
         if options.preview:
             if result.outcome in _MAY_BE_OPEN and self._store.was_open(name):
-                return evolve(
-                    result, hint=f"It is open in the journal, and would be settled first. {result.hint}".strip()
-                )
+                hint = "It is open in the journal, and would be settled first"
+                if result.outcome.is_earlier:
+                    hint = f"{hint}: it has taken effect, and counts with the run that settles it"
+                return evolve(result, hint=f"{hint}. {result.hint}".strip())
             return result
-        if not result.outcome.is_earlier or not self._store.was_open(name):
+        if not result.outcome.is_earlier:
             return result
         outcome = RowOutcome.DONE if result.outcome is RowOutcome.DONE_BEFORE else RowOutcome.OTHERWISE
-        return evolve(result, outcome=outcome, hint="It was open in the journal, and was settled before the first row.")
+        if self._store.was_open(name):
+            return evolve(result, outcome=outcome, hint=SETTLED_FIRST)
+        # What an earlier round of this run has begun, and what was found finished since, is this run's as well.
+        return evolve(result, outcome=outcome) if self._store.has_come_up(row) else result
 
     def _count(self, result: RowResult) -> None:
         progress = self.progress

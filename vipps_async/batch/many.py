@@ -13,7 +13,7 @@ from attrs import evolve
 
 from vipps_async.batch.engine import Engine, Rows
 from vipps_async.batch.refusals import what_is_missing, with_cause_of_refusal, with_what_its_key_did
-from vipps_async.batch.results import RowOutcome, RowResult, done, failed
+from vipps_async.batch.results import RowCause, RowOutcome, RowResult, done, failed
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.batch_client import BatchClient, SupportsBatch
 from vipps_async.core.batch_limit import BatchLimiter
@@ -21,6 +21,7 @@ from vipps_async.core.operation import SettledBy
 from vipps_async.core.payment_api import Moved, PaymentCommand, PaymentState
 from vipps_async.core.rate_limit import RateLimiter, SlotSource
 from vipps_async.core.stored_outcome import on_record
+from vipps_async.core.undecided import damaged_text
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -33,6 +34,7 @@ from vipps_async.errors import (
     VippsError,
 )
 from vipps_async.journals.protocol import Entry, Outcome
+from vipps_async.journals.rows import DamagedEntryError
 from vipps_async.not_given import NOT_GIVEN
 
 __all__ = [
@@ -281,6 +283,13 @@ class _Batch:
             return done(row, key, self._api.moved(result), result, outcome=outcome)
         except ConfigurationError:
             raise
+        except DamagedEntryError as error:
+            # No later run would fare better: only a person can tell what it was.
+            hint = (
+                f"has an entry of its own that cannot be read, and may have moved money: {damaged_text(error.damaged)}"
+            )
+            cause = RowCause.OWN_DAMAGED
+            return RowResult(row=row, outcome=RowOutcome.HELD, idempotency_key=key, hint=hint, cause=cause)
         except VippsError as error:
             if isinstance(error, JournalError) and error.effect is Effect.NONE:
                 # Nothing can be sent any more without a journal; one that says more is about this row alone.

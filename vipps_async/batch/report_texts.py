@@ -48,11 +48,28 @@ _DROPPED_TO_DO: Final = (
 )
 
 
-def _held_to_do(payment: str) -> str:
+def _hold_to_do(cause: RowCause | None, payment: str) -> str:
+    """Say what to do with a row that is held."""
+    name_it = f"write yes in its column another, or say --another {payment} for all rows of this payment"
+    compare = (
+        "compare what Vipps has of the payment (`vipps-async payment show`) with your books and with "
+        "`vipps-async journal check`; once it is compared: `vipps-async journal discard ENTRY`, then run the same file "
+        "again"
+    )
+    if cause is RowCause.DROPPED:
+        return _DROPPED_TO_DO
+    if cause is RowCause.OWN_DAMAGED:
+        return compare
+    if cause is RowCause.DAMAGED:
+        return f"{compare}; where this row is another one than what cannot be read: {name_it}"
+    if cause is RowCause.UNDECIDED:
+        return (
+            "settle what it meets first: `vipps-async journal recover`, or send or drop that by its key; then run the "
+            f"same file again. Only where another one is meant: {name_it}"
+        )
     return (
         "leave it if it is the one that was done before; if it corrects the amount of that one, move the difference by "
-        "hand; if another one is meant: write yes in its column another, or say "
-        f"--another {payment} for all rows of this payment"
+        f"hand; if another one is meant: {name_it}"
     )
 
 
@@ -97,7 +114,7 @@ def what_to_do(
 
     Args:
         outcome: how it ended; None: it was not begun.
-        cause: why it is refused or held, where that is known.
+        cause: why it is refused, held or not begun, where that is known.
         payment: its payment.
         reference: its own name; None: it has none.
         heading: what its file calls such a name.
@@ -106,5 +123,7 @@ def what_to_do(
     if outcome is RowOutcome.REFUSED and cause is not None:
         return _refused_to_do(cause, heading, is_named=reference is not None)
     if outcome is RowOutcome.HELD:
-        return "" if preview else _DROPPED_TO_DO if cause is RowCause.DROPPED else _held_to_do(payment)
+        return "" if preview else _hold_to_do(cause, payment)
+    if cause is RowCause.OTHERS_INVALID:
+        return f"correct the rows that are invalid, or go on without them: --skip-invalid; then {_AGAIN}"
     return "" if preview and outcome is not RowOutcome.REFUSED else _TO_DO[outcome]

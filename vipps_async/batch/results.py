@@ -46,6 +46,7 @@ __all__ = [
     "RowOutcome",
     "RowResult",
     "done",
+    "effect_of",
     "failed",
     "is_outage",
     "moved_by",
@@ -141,7 +142,7 @@ class RowOutcome(enum.Enum):
 
 
 class RowCause(enum.Enum):
-    """Why a row is refused or held, where that says whether money moved under its key, or what to do."""
+    """Why a row is refused, held or not begun, where that says whether money moved under its key, or what to do."""
 
     KEY_DONE = "key done"
     """The row's key stands for an operation with other content, and that one is done: its money moved before."""
@@ -153,6 +154,14 @@ class RowCause(enum.Enum):
     """A part of the payment is captured, so only a cancel with `release_remaining` releases the rest."""
     DROPPED = "dropped"
     """The operation under the row's key was dropped by hand: `journal send` alone sends it again."""
+    UNDECIDED = "undecided"
+    """What the row meets is open, or was dropped, and may have moved money or not."""
+    DAMAGED = "damaged"
+    """The journal has an entry of the row's payment that cannot be read, and may have moved money."""
+    OWN_DAMAGED = "own damaged"
+    """That entry stands under the row's own key: naming the payment releases nothing."""
+    OTHERS_INVALID = "others invalid"
+    """The row was not begun, as another one of its file is invalid."""
 
 
 @frozen
@@ -211,12 +220,17 @@ class RowResult:
 
 def moved_by(api: PaymentApi, entry: Entry) -> int | None:
     """Return how much an entry moved that is done, in minor units; None: its answer on record does not tell."""
+    return effect_of(api, entry).amount
+
+
+def effect_of(api: PaymentApi, entry: Entry) -> Moved:
+    """Return what an entry that is done moved, and when, as far as its answer on record tells."""
     if entry.settlement is None:
-        return None
+        return Moved()
     try:
-        return api.moved(decode(entry.settlement.answer, api.rebuild(entry.intent).operation.result)).amount
+        return api.moved(decode(entry.settlement.answer, api.rebuild(entry.intent).operation.result))
     except (UnreadableAnswer, JournalError):
-        return None
+        return Moved()
 
 
 def done(

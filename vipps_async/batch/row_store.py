@@ -19,10 +19,12 @@ from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
 
-__all__ = ["OpenKey", "RequestedTotals", "RowStore"]
+__all__ = ["OpenKey", "RequestedTotals", "RowStore", "Sibling"]
 
 #: What names an operation of the sales unit: API, operation, payment and key.
 OpenKey = tuple[str, str, str, str]
+#: What names a row among those of its file and payment: its number and its reference, if it has one.
+Sibling = tuple[int, str | None]
 #: Rows in one statement and one page.
 _PAGE = 500
 
@@ -168,6 +170,11 @@ class RowStore:
         pages = self._pages(stored.UNFINISHED + where)
         return ((stored.batch_row(self.digest, values), bool(values[-1])) for values in pages)
 
+    def pass_over_all(self) -> None:
+        """Note that no row is begun, as some are invalid."""
+        statement = "UPDATE rows SET outcome = 'not begun', reason = ?, cause = ? WHERE violation IS NULL"
+        self._many(statement, [("Another row of the file is invalid.", RowCause.OTHERS_INVALID.value)])
+
     # --- rows that are held ----------------------------------------------------------------------------------------
 
     def release(self, payments: Iterable[str]) -> list[str]:
@@ -190,13 +197,13 @@ class RowStore:
         """Go through the rows that are neither held nor ended, each with whether it is released."""
         return self._batch_rows("outcome IS NULL")
 
-    def unnamed_rows(self, payments: Collection[str]) -> dict[str, list[int]]:
-        """Return which rows of these payments have no reference, by payment."""
+    def rows_of_payments(self, payments: Collection[str]) -> dict[str, list[Sibling]]:
+        """Return all rows of these payments, by payment."""
         marks = ", ".join("?" * len(payments))
-        statement = f"SELECT payment, number FROM rows WHERE reference IS NULL AND payment IN ({marks})"  # noqa: S608 - marks only
-        found: dict[str, list[int]] = {}
-        for payment, number in self._all(statement, tuple(payments)):
-            found.setdefault(payment, []).append(number)
+        statement = f"SELECT payment, number, reference FROM rows WHERE payment IN ({marks})"  # noqa: S608 - marks only
+        found: dict[str, list[Sibling]] = {}
+        for payment, number, reference in self._all(statement, tuple(payments)):
+            found.setdefault(payment, []).append((number, reference))
         return found
 
     def hold(self, rows: Iterable[tuple[BatchRow, Hold]]) -> None:
@@ -223,6 +230,14 @@ class RowStore:
         statement = "SELECT 1 FROM opened WHERE api = ? AND operation = ? AND payment = ? AND key = ?"
         return bool(self._all(statement, operation))
 
+    def rows_open_before(self, api: str, operation: str) -> Iterator[BatchRow]:
+        """Go through the rows that have not come up of payments of which such an operation was open before the run."""
+        self._all("CREATE INDEX IF NOT EXISTS by_payment ON opened (payment, api, operation)")
+        # Both names are constants of ours.
+        opened = f"SELECT payment FROM opened WHERE api = '{api}' AND operation = '{operation}'"  # noqa: S608 - as it says
+        where = f"(outcome IS NULL OR outcome = 'not begun') AND payment IN ({opened})"
+        return (row for row, _ in self._batch_rows(where))
+
     def open_of_file(self, api: str, operation: str) -> int:
         """Count what was open of the rows of the file that have been looked at."""
         statement = f"SELECT count(*) FROM opened WHERE EXISTS (SELECT 1 FROM {_ITS_ROW})"  # noqa: S608 - constants only
@@ -248,6 +263,11 @@ class RowStore:
         self._many(
             statement, [(*v[:3], v[3].isoformat() if isinstance(v[3], datetime) else None, *v[4:]) for v in values]
         )
+
+    def has_come_up(self, row: BatchRow) -> bool:
+        """Whether this run has noted something of a row."""
+        number = None if row.origin is None else row.origin.number
+        return bool(self._all("SELECT 1 FROM rows WHERE number = ? AND outcome IS NOT NULL", (number,)))
 
     def repeated_payments(self) -> frozenset[str]:
         """Return the payments that several good rows are about."""

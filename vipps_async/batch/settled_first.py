@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 
-from attrs import field, frozen, mutable
+from attrs import evolve, field, frozen, mutable
 
 from vipps_async.apis import APIS
-from vipps_async.batch.results import moved_by
+from vipps_async.batch.refusals import with_what_its_key_did
+from vipps_async.batch.results import RowOutcome, RowResult, done, effect_of, moved_by
 from vipps_async.batch.row_store import OpenKey, RowStore
-from vipps_async.core.batch import BatchOperation
-from vipps_async.core.payment_api import PaymentApi
+from vipps_async.core.batch import BatchOperation, BatchRow
+from vipps_async.core.payment_api import PaymentApi, PaymentCommand
 from vipps_async.core.recovery_report import RecoveryReport
+from vipps_async.core.undecided import may_yet_capture
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
+from vipps_async.not_given import NOT_GIVEN
 from vipps_async.session import VippsSession
 
-__all__ = ["MOST_NAMED", "SettledBeside", "note_open", "settle_open", "settled_beside"]
+__all__ = [
+    "MOST_NAMED",
+    "SETTLED_FIRST",
+    "SettledBeside",
+    "left_alone",
+    "note_open",
+    "settle_open",
+    "settled_beside",
+    "tell_what_was_open",
+]
 
 #: Operations that are named; all are counted.
 MOST_NAMED = 1_000
 #: Entries that are noted in one go.
 _PAGE = 500
+#: What is said of a row that was settled before the first row, and of one that was not.
+SETTLED_FIRST = "It was open in the journal, and was settled before the first row."
+_STILL_OPEN = (
+    "It was open in the journal when this run began, and still is: it may have taken effect. Run the batch again: the "
+    "same key finds out what became of it."
+)
 
 
 @frozen(kw_only=True)
@@ -76,31 +96,109 @@ async def note_open(store: RowStore, journal: Journal, merchant_serial_number: s
     await asyncio.to_thread(store.note_open, page)
 
 
-async def settle_open(session: VippsSession, stop: asyncio.Event) -> RecoveryReport | None:
+async def left_alone(
+    store: RowStore, journal: Journal, operation: BatchOperation, merchant_serial_number: str
+) -> frozenset[str]:
+    """Return the payments that a file wants cancelled, and that have an open capture: it is not sent before the cancel.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    if operation is not BatchOperation.CANCEL:
+        return frozenset()
+    entries = journal.open_entries(merchant_serial_number=merchant_serial_number)
+    found = {entry.intent.payment async for entry in entries if may_yet_capture(entry)}
+    return frozenset([payment for payment in found if await asyncio.to_thread(store.rows_of_payments, [payment])])
+
+
+async def settle_open(
+    session: VippsSession,
+    stop: asyncio.Event,
+    *,
+    leave: Collection[str] = (),
+    progress: Callable[[RecoveryReport], None] | None = None,
+) -> RecoveryReport:
     """Settle what the journal has open, before the rows: what turns out to have had no effect holds none of them.
 
-    It can take minutes if Vipps is in trouble.
+    It can take minutes if Vipps is in trouble. Cancelled, it gives back what it has leased.
 
     Args:
         session: its journal has what is open.
-        stop: ends it once it is set.
-
-    Returns:
-        What was done; None: it was told to stop before that was done.
+        leave: payments of which nothing is settled; see `left_alone`.
+        stop: once it is set nothing more of it is begun, and what is on its way is finished.
+        progress: called after each operation, with what was done so far.
 
     Raises:
         VippsError: the session or the journal cannot be used.
     """
-    recovering = asyncio.ensure_future(session.recover())
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({recovering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return await recovering if recovering.done() else None
-    finally:
-        for task in (recovering, stopping):
-            task.cancel()
-        # What it had leased is given back before the run goes on.
-        await asyncio.gather(recovering, stopping, return_exceptions=True)
+    return await session.recover(leave=leave, stop=stop, progress=progress)
+
+
+async def tell_what_was_open(
+    store: RowStore, journal: Journal, api: PaymentApi, operation: BatchOperation, merchant_serial_number: str
+) -> None:
+    """Note what became of rows that were open before the run and that it has not come to: cut off, or told no.
+
+    What was settled counts with its row, and what is open still may have moved money: neither was "not begun".
+
+    Args:
+        store: the rows of the run, with what `note_open` has noted.
+        journal: the run's.
+        api: the API that they go over.
+        operation: what is done with them.
+        merchant_serial_number: the sales unit.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    rows = store.rows_open_before(api.name, operation.value)
+    while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, _PAGE))):
+        results = []
+        for row in page:
+            entries = await journal.find(payment=row.payment, merchant_serial_number=merchant_serial_number)
+            key = row.idempotency_key(operation, merchant_serial_number)
+            names = [(api.name, operation.value, row.payment, each.intent.key) for each in entries]
+            opened = [entry for entry, name in zip(entries, names, strict=True) if store.was_open(name)]
+            result = _became_of(row, key, opened, api, operation)
+            results += [] if result is None else [result]
+        await asyncio.to_thread(store.save, results)
+
+
+def _became_of(
+    row: BatchRow, key: str, opened: Sequence[Entry], api: PaymentApi, operation: BatchOperation
+) -> RowResult | None:
+    """Return the result of a row; None: nothing of it was open, or that has turned out to have had no effect.
+
+    Args:
+        row: the row.
+        key: its key.
+        opened: what of its payment was open, over this API and with this operation.
+        api: the API.
+        operation: the operation.
+    """
+    # A payment is cancelled once, by whichever of its cancels.
+    mine = [entry for entry in opened if entry.intent.key == key or not operation.has_amount]
+    finished = [entry for entry in mine if entry.settlement is not None and entry.settlement.outcome is Outcome.DONE]
+    for entry in finished or [entry for entry in mine if entry.settlement is None]:
+        asked = None if row.minor_units is None else entry.intent.amount
+        if asked != row.minor_units:
+            command = PaymentCommand(
+                operation=operation,
+                payment=row.payment,
+                merchant_serial_number=entry.intent.merchant_serial_number,
+                amount=NOT_GIVEN if row.minor_units is None else row.minor_units,
+                key=key,
+            )
+            other = RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=key)
+            return with_what_its_key_did(other, api, command, entry, None)
+        if entry.settlement is None:
+            return RowResult(row=row, outcome=RowOutcome.UNKNOWN, idempotency_key=key, hint=_STILL_OPEN)
+        moved = effect_of(api, entry)
+        outcome = RowOutcome.DONE if entry.intent.key == key else RowOutcome.FOUND_DONE
+        if row.minor_units is not None and moved.amount not in {None, row.minor_units}:
+            outcome = RowOutcome.OTHERWISE
+        return evolve(done(row, key, moved, outcome=outcome), hint=SETTLED_FIRST)
+    return None
 
 
 async def settled_beside(

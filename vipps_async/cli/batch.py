@@ -13,11 +13,19 @@ from attrs import asdict, define, field
 
 from vipps_async.batch.job import BatchJob, JobOptions
 from vipps_async.batch.layout import Layout
+from vipps_async.batch.left_to_move import left_to_move
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowCause, RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.settled_first import SettledBeside, note_open, settle_open, settled_beside
+from vipps_async.batch.settled_first import (
+    SettledBeside,
+    left_alone,
+    note_open,
+    settle_open,
+    settled_beside,
+    tell_what_was_open,
+)
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_file import (
@@ -55,7 +63,7 @@ from vipps_async.cli.batch_settled import (
     would_settle_text,
 )
 from vipps_async.cli.commands import Command, Group, Options
-from vipps_async.cli.confirmation import nobody_to_ask
+from vipps_async.cli.confirmation import is_asked, nobody_to_ask
 from vipps_async.cli.journal_open import OpenOperations, agree_to_settle, find_open
 from vipps_async.cli.journal_place import JournalPlace, StoredJournal, add_journal, place_of
 from vipps_async.cli.journal_text import recovery_text
@@ -66,12 +74,15 @@ from vipps_async.core.batch import BatchOperation
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import VippsError
 from vipps_async.journals.sqlite.ownership import JournalInUseError
+from vipps_async.money import format_amount
 from vipps_async.session import VippsSession
 
 __all__ = ["command"]
 
 #: What all but a cancel have no option for.
 _WITHOUT_OPTION: dict[str, object] = {"release_remaining": False}
+#: How a row ends that this command has carried out.
+_SETTLED = (RowOutcome.DONE, RowOutcome.OTHERWISE, RowOutcome.FOUND_DONE)
 
 
 def command() -> Group:
@@ -142,6 +153,8 @@ class _Command:
     #: Set at Ctrl-C; whether a second one has ended it in the middle.
     stop: asyncio.Event = field(factory=asyncio.Event, init=False)
     cut_short: bool = field(default=False, init=False)
+    #: Payments of which nothing is settled first.
+    leave: frozenset[str] = field(default=frozenset(), init=False)
     #: What was settled before the first row; None: nothing was open.
     recovered: RecoveryReport | None = field(default=None, init=False)
     #: What is done by now of what was open then, and is no row of the file; None: nothing was open.
@@ -166,6 +179,7 @@ class _Command:
         if report is not None:
             report.check_size(totals.rows)
         if not goes_on:
+            await asyncio.to_thread(self.store.pass_over_all)
             await self._report(report)
             say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
             return USAGE
@@ -180,7 +194,9 @@ class _Command:
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
             if journal is not None:
                 self.has_damaged = await say_what_is_damaged(journal)
-                self.would_settle = await find_open(journal, session.merchant_serial_number)
+                unit = session.merchant_serial_number
+                self.leave = await left_alone(self.store, journal, self.layout.operation, unit)
+                self.would_settle = await find_open(journal, unit, leave=self.leave)
                 await note_open(self.store, journal, session.merchant_serial_number)
             return await self._carry_out(session, report)
 
@@ -191,7 +207,7 @@ class _Command:
             is_there = await place.exists()
             say(place.told(is_there=is_there))
             # Nothing is made for somebody who says no.
-            if not is_there and (status := await self._agree(settings, keeps_journal=False)) is not None:
+            if not is_there and (status := await self._agree(settings, None, keeps_journal=False)) is not None:
                 return status
             journal = await self._opened(place, stack)
             # First: what is in a journal of another Vipps concerns nobody here.
@@ -201,9 +217,10 @@ class _Command:
             if (status := await self._settle(journal, session, settings)) is not None:
                 return status
             # A yes that was given before was to the file alone: what was settled since then may be some of its rows.
-            is_asked = (is_there or self.has_settled) and not self.stop.is_set()
-            if is_asked and (status := await self._agree(settings, keeps_journal=not place.is_shared)) is not None:
-                return status
+            if (is_there or self.has_settled) and not self.stop.is_set():
+                status = await self._agree_beside(settings, journal, keeps_journal=not place.is_shared)
+                if status is not None:
+                    return await self._told_no(session, report) if self.has_settled else status
             return await self._carry_out(session, report)
 
     async def _opened(self, place: JournalPlace, stack: contextlib.AsyncExitStack) -> StoredJournal:
@@ -213,24 +230,71 @@ class _Command:
 
     async def _settle(self, journal: StoredJournal, session: VippsSession, settings: Settings) -> int | None:
         """Settle what is open: a step of its own, as it moves money, too; returns the exit status if it ends here."""
-        found = await find_open(journal, settings.merchant_serial_number)
+        unit = settings.merchant_serial_number
+        self.leave = await left_alone(self.store, journal, self.layout.operation, unit)
+        found = await find_open(journal, unit, leave=self.leave)
         if (status := await agree_to_settle(found, settings, yes=self.options.yes)) is not None:
             return status
         if found.count:
             self.has_begun = self.has_settled = True
+            self.recovered = RecoveryReport()
             await note_open(self.store, journal, settings.merchant_serial_number)
             with self._until_stopped():
-                self.recovered = await settle_open(session, self.stop)
-            if self.recovered is not None:
-                self._say(f"Settled before the first row: {recovery_text(self.recovered)}")
+                self.recovered = await settle_open(session, self.stop, leave=self.leave, progress=self._note_settled)
+            self._say(f"Settled before the first row: {recovery_text(self.recovered)}")
         return None
 
-    async def _agree(self, settings: Settings, *, keeps_journal: bool) -> int | None:
-        declined = "Nothing of the file was sent; what was settled before it stands above."
-        if not self.has_begun:
-            declined = "Nothing was sent by this command." if self.has_damaged else "Nothing was sent: no money moved."
-        yes = self.options.yes
-        return await agree(self.store, self.layout, settings, yes=yes, keeps_journal=keeps_journal, declined=declined)
+    def _note_settled(self, report: RecoveryReport) -> None:
+        # What was done by the moment in which it is cut off is told as well.
+        self.recovered = report
+
+    async def _agree(self, settings: Settings, journal: StoredJournal | None, *, keeps_journal: bool) -> int | None:
+        declined = "Nothing was sent by this command." if self.has_damaged else "Nothing was sent: no money moved."
+        # What was settled before it is told with its sums.
+        declined = "" if self.has_settled else declined
+        store, layout, yes, left = self.store, self.layout, self.options.yes, None
+        if is_asked(settings, yes=yes):
+            unit = settings.merchant_serial_number
+            left = await left_to_move(store, journal, layout.api, layout.operation, unit)
+        return await agree(store, layout, settings, left=left, yes=yes, keeps_journal=keeps_journal, declined=declined)
+
+    async def _agree_beside(self, settings: Settings, journal: StoredJournal, *, keeps_journal: bool) -> int | None:
+        """Ask about the file while the journal is kept; Ctrl-C is a no where there is something to tell after it."""
+        try:
+            return await self._agree(settings, journal, keeps_journal=keeps_journal)
+        except asyncio.CancelledError:
+            if not self.has_settled:
+                raise
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - as below
+            task.uncancel()
+            self.stop.set()
+            return INTERRUPTED
+
+    async def _told_no(self, session: VippsSession, report: ReportFile | None) -> int:
+        """Tell what was settled before somebody said no to the rest of the file, and return the exit status."""
+        failure = await self._look_back(session)
+        totals = await asyncio.to_thread(self.store.totals)
+        count = sum(totals.outcomes.get(each, 0) for each in _SETTLED)
+        if count:
+            moved = format_amount(sum(totals.moved.get(each, 0) for each in _SETTLED), self.layout.api.currency)
+            rows = "1 row of the file was" if count == 1 else f"{count:,} rows of the file were"
+            say(f"{rows} settled before the question ({moved}); no other one was sent.")
+        else:
+            say("Nothing of the file was sent; what was settled before it stands above.")
+        return await self._finish(totals, report, failure)
+
+    async def _look_back(self, session: VippsSession) -> str:
+        """Find what became of what was open before the run; returns why that could not be done, if it could not."""
+        api, operation, unit = self.layout.api, self.options.operation, session.merchant_serial_number
+        if not self.has_settled or session.journal is None:
+            return ""
+        try:
+            await tell_what_was_open(self.store, session.journal, api, operation, unit)
+            self.beside = await settled_beside(self.store, session.journal, api, operation, unit)
+        except VippsError as error:
+            return str(error)
+        return ""
 
     @contextlib.contextmanager
     def _until_stopped(self) -> Iterator[None]:
@@ -270,6 +334,7 @@ class _Command:
                 concurrency=options.concurrency,
                 rate=options.rate,
                 release_remaining=options.release_remaining,
+                leave=self.leave,
                 preview=options.dry_run,
             ),
             stop=self.stop,
@@ -289,19 +354,15 @@ class _Command:
         except VippsError as error:
             # Vipps does not answer, or the journal fails: what was done until then is told like everything else.
             failure = str(error)
-        if self.has_settled and session.journal is not None:
-            try:
-                unit = session.merchant_serial_number
-                self.beside = await settled_beside(self.store, session.journal, api, operation, unit)
-            except VippsError as error:
-                failure = failure or str(error)
+        not_found = await self._look_back(session)
+        failure = failure or not_found
         return await self._finish(await asyncio.to_thread(self.store.totals), report, failure)
 
     async def _finish(self, totals: Totals, report: ReportFile | None, failure: str = "") -> int:
         """Say how it ended, write the report, and return the exit status."""
         options, api = self.options, self.layout.api
         shown_rows = await asyncio.to_thread(self._dry_run_text, totals) if options.dry_run else ""
-        status = INTERRUPTED if self.stop.is_set() else status_of_totals(totals)
+        status = INTERRUPTED if self._is_interrupted(totals) else status_of_totals(totals)
         held = await asyncio.to_thread(self.store.held_rows)
         say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
         if report is None and not (options.dry_run and totals.rows <= MOST_ROWS):
@@ -317,9 +378,14 @@ class _Command:
         self.status = status if is_printed else unprinted(status)
         return self.status
 
+    def _is_interrupted(self, totals: Totals) -> bool:
+        """Whether it ended by Ctrl-C or SIGTERM: not one that came when all was done."""
+        is_left = self.cut_short or (self.recovered is not None and bool(self.recovered.stopped))
+        return self.stop.is_set() and (is_left or not all(outcome.is_final for outcome in totals.outcomes))
+
     def _dry_run_text(self, totals: Totals) -> str:
         """Say what the file asks for and, unless the report is printed, what would become of its first rows."""
-        text = f"{asked_text(self.store, self.layout)}.\n"
+        text = f"{asked_text(self.store.requested_totals(), self.layout)}.\n"
         if self.options.report == STDOUT:
             return text
         rows = rows_text(self.store.report(), totals.rows, self.layout.api, self.options.operation)
@@ -345,7 +411,7 @@ class _Command:
             say(f"vipps-async: {plain(failure)}")
         if self.cut_short:
             say("Ended in the middle of it: what was on its way is noted, and settled next time.")
-        if self.stop.is_set() or failure or not all(outcome.is_final for outcome in totals.outcomes):
+        if self._is_interrupted(totals) or failure or not all(outcome.is_final for outcome in totals.outcomes):
             say("To go on, run the same command again: what is done is not done twice.")
         return is_printed
 

@@ -15,13 +15,14 @@ import click
 
 from vipps_async.apis import APIS, IN_OTHER_CURRENCIES
 from vipps_async.batch.layout import BatchFileError, FileFormat, Layout
+from vipps_async.batch.left_to_move import LeftToMove
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowCause, RowOutcome
-from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.row_store import RequestedTotals, RowStore
 from vipps_async.cli.batch_output import counted
 from vipps_async.cli.commands import Command, Options
-from vipps_async.cli.confirmation import add_yes, ask
+from vipps_async.cli.confirmation import add_yes, ask, is_asked
 from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, number_from, one_of
 from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
 from vipps_async.config import Settings
@@ -232,10 +233,17 @@ def say_what_is_held(held: Sequence[HeldRow], count: int, api: PaymentApi, *, re
         say(f"... and {count - _MOST_SHOWN:,} more{'' if reported else '; --report lists them all'}.")
     rows = "1 row is held: not sent, as it" if count == 1 else f"{count:,} rows are held: not sent, as they"
     say(f"{rows} may be what was done before. Adding a reference changes nothing.")
-    # Naming the payment of what was dropped releases nothing.
-    releasable = next((row.payment for row in held if row.hold.cause is not RowCause.DROPPED), None)
-    if releasable is not None:
-        say(f"Where another one is meant, name its payment: --another {plain(releasable)}")
+    if any(row.hold.cause in {RowCause.DAMAGED, RowCause.OWN_DAMAGED} for row in held):
+        say(
+            "What cannot be read: compare the payment (vipps-async payment show) with your books and with vipps-async "
+            "journal check; once it is compared, vipps-async journal discard ENTRY deletes it."
+        )
+    # Naming the payment of what was dropped, or of what cannot be read under the row's own key, releases nothing.
+    fixed = {RowCause.DROPPED, RowCause.OWN_DAMAGED}
+    releasable = list(dict.fromkeys(row.payment for row in held if row.hold.cause not in fixed))
+    if releasable:
+        each = "" if len(releasable) == 1 else ", once for each"
+        say(f"Where another one is meant, name its payment{each}: --another {plain(releasable[0])}")
 
 
 async def say_what_is_damaged(journal: Journal) -> bool:
@@ -273,21 +281,36 @@ async def agree(
     settings: Settings,
     *,
     before: str = "",
+    left: LeftToMove | None = None,
     yes: bool,
     keeps_journal: bool = False,
     declined: str = "Nothing was sent: no money moved.",
 ) -> int | None:
-    """Ask whether to do what a file asks for, where that must be asked; see `ask`. `before` stands in the question."""
+    """Ask whether to do what a file asks for, where that must be asked; see `ask`. `before` stands in the question.
+
+    `left` is what the journal has left of it to be moved: nobody is asked about what is done, or held. None: all.
+    """
+    passed = [] if left is None else _passed_by(left)
+    if left is not None and not left.asked.rows:
+        if is_asked(settings, yes=yes):
+            say(f"{' and '.join(passed)}: nothing of the file is left to be sent.")
+        return None
 
     async def what() -> str:
-        return before + await asyncio.to_thread(asked_text, store, layout)
+        asked = await asyncio.to_thread(store.requested_totals) if left is None else left.asked
+        return before + asked_text(asked, layout) + (f" ({' and '.join(passed)} not counted)" if passed else "")
 
     return await ask(what, settings, yes=yes, keeps_journal=keeps_journal, declined=declined)
 
 
-def asked_text(store: RowStore, layout: Layout) -> str:
-    """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
-    asked, operation = store.requested_totals(), layout.operation
+def _passed_by(left: LeftToMove) -> list[str]:
+    done = f"{counted(left.done, 'row')} done already" if left.done else ""
+    return list(filter(None, (done, f"{counted(left.held, 'row')} held" if left.held else "")))
+
+
+def asked_text(asked: RequestedTotals, layout: Layout) -> str:
+    """Say on one line what a file asks for: how many rows, and for how much."""
+    operation = layout.operation
     what = f"{operation.value.capitalize()} {counted(asked.rows, 'payment')} over {layout.api.name}"
     if operation is BatchOperation.CANCEL:
         return what

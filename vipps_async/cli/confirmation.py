@@ -67,7 +67,7 @@ async def ask(
         settings: the environment and the sales unit.
         yes: whether the command line has agreed.
         keeps_journal: whether the journal is open meanwhile, so that other processes wait for it: that is said.
-        declined: what follows from a no.
+        declined: what follows from a no; empty: whoever asks says it.
 
     Returns:
         None: go on; else the exit status: USAGE, as there is nobody to ask, or REFUSED, as somebody said no.
@@ -117,7 +117,8 @@ async def _ask(question: Callable[[], Awaitable[str]], missing: str, declined: s
         say(f"vipps-async: {missing}")
         return USAGE
     if await typed_line(f'{await question()} Type "yes": ') != "yes":
-        say(declined)
+        if declined:
+            say(declined)
         return REFUSED
     return None
 

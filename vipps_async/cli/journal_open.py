@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from attrs import field, mutable
@@ -184,13 +184,16 @@ class OpenOperations:
         return " and ".join(found.text(*key, states) for key, found in self.sums.items())
 
 
-async def find_open(journal: Journal, merchant_serial_number: str, *, besides: Intent | None = None) -> OpenOperations:
+async def find_open(
+    journal: Journal, merchant_serial_number: str, *, besides: Intent | None = None, leave: Collection[str] = ()
+) -> OpenOperations:
     """Count what is open of a sales unit, and name what recovery may send again.
 
     Args:
         journal: an open journal.
         merchant_serial_number: the sales unit.
         besides: an operation that is left out; None: there is none.
+        leave: payments that are left out.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -198,6 +201,7 @@ async def find_open(journal: Journal, merchant_serial_number: str, *, besides: I
     found, ignored = OpenOperations(), passed_over()
     async for entry in journal.open_entries(merchant_serial_number=merchant_serial_number):
         is_left_out = besides is not None and entry.intent.identity == besides.identity
+        is_left_out = is_left_out or entry.intent.payment in leave
         if entry.intent.operation not in ignored and not is_left_out:
             found.add(entry)
     return found

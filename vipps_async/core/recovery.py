@@ -64,6 +64,8 @@ class Recovery:
         concurrency: int,
         progress: Callable[[RecoveryReport], None] | None = None,
         send: Collection[str] = (),
+        leave: Collection[str] = (),
+        stop: asyncio.Event | None = None,
     ) -> RecoveryReport:
         """Settle what can be settled, and return what was done.
 
@@ -71,6 +73,8 @@ class Recovery:
             concurrency: how many entries are in work at the same time, at most.
             send: the keys of entries that are to be sent again though they were refused, overtaken or dropped.
             progress: called after each entry, with the report as it is then.
+            leave: payments of which nothing is looked at, nor sent.
+            stop: once it is set nothing more is begun, and what is in work is finished.
 
         Raises:
             ConfigurationError: the session is closed.
@@ -81,19 +85,23 @@ class Recovery:
         limiter = RecoveryLimiter(most=concurrency, now=now)
         run = RecoveryRun(limiter, now, report, progress, frozenset(send))
         lanes = [Lane(asyncio.Queue(_AHEAD)) for _ in range(concurrency)]
+        watcher = None if stop is None else asyncio.create_task(_close_when_set(stop, limiter))
         try:
             with (
                 self._recorder.log.listening(run.attempted),
                 self._recorder.listening_for_overruled(report.add_overruled),
             ):
                 report.damaged += (await self._recorder.damaged())[:MOST_NAMED]
-                await self._settle_all(run, lanes)
+                await self._settle_all(run, lanes, leave)
                 await self._recorder.flush()
         except BaseExceptionGroup as failures:
             # Whoever calls wants the error itself; those beside it are the same store failing in other lanes.
             raise failures.exceptions[0] from None
-        if limiter.stopped:
-            report.stopped = f"{limiter.stopped}; what is not counted here is open"
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+        if reason := limiter.stopped or ("it was told to stop" if limiter.is_closed else ""):
+            report.stopped = f"{reason}; what is not counted here is open"
         return report
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
@@ -150,7 +158,7 @@ class Recovery:
             return True
         return False
 
-    async def _settle_all(self, run: RecoveryRun, lanes: list[Lane]) -> None:
+    async def _settle_all(self, run: RecoveryRun, lanes: list[Lane], leave: Collection[str]) -> None:
         async with asyncio.TaskGroup() as group:
             for lane in lanes:
                 group.create_task(self._work(lane, run))
@@ -158,7 +166,7 @@ class Recovery:
                 async for entry in entries:
                     if run.limiter.is_closed:
                         break
-                    if entry.intent.operation in self._passed_over:
+                    if entry.intent.operation in self._passed_over or entry.intent.payment in leave:
                         continue
                     # By a hash that is the same everywhere, of no matter but that one payment has one lane.
                     await lanes[zlib.crc32(entry.intent.payment.encode()) % len(lanes)].queue.put(entry)
@@ -206,3 +214,8 @@ class Recovery:
                     entry.intent, entry.note or "a recovery was cut short", owner=settling.owner
                 )
             raise
+
+
+async def _close_when_set(stop: asyncio.Event, limiter: RecoveryLimiter) -> None:
+    await stop.wait()
+    limiter.close()

@@ -295,7 +295,7 @@ class RetryState:
         pause = max(pause, asked_to_wait, limited)
         if now + pause + SHORTEST_ATTEMPT > self.last_send:
             if asked_to_wait >= pause:
-                return Stop(f"Vipps asks to wait {asked_to_wait:g} s, longer than this call may take")
+                return Stop(f"Vipps asks to wait {asked_to_wait:,.0f} s, longer than this call may take")
             if limited >= pause:
                 return Stop(_NO_SLOT)
             return Stop(self._no_time())

@@ -9,7 +9,7 @@ from attrs import frozen
 from vipps_async.core.stored_error import dropped_text
 from vipps_async.journals.protocol import DamagedEntry, Entry, Journal
 
-__all__ = ["PaymentRecord", "damaged_text", "read_record", "send_again"]
+__all__ = ["PaymentRecord", "damaged_text", "may_yet_capture", "read_record", "send_again"]
 
 
 @frozen(kw_only=True)
@@ -55,6 +55,11 @@ async def read_record(
         entries=tuple(row for row in rows if isinstance(row, Entry)),
         damaged=tuple(damaged[position] for position in sorted(damaged)),
     )
+
+
+def may_yet_capture(entry: Entry) -> bool:
+    """Whether an entry is an open capture that recovery may send again: neither dropped nor refused."""
+    return entry.settlement is None and entry.intent.operation == "capture" and not entry.attempts.refusal
 
 
 def damaged_text(row: DamagedEntry) -> str:

@@ -16,6 +16,7 @@ from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
 from vipps_async.batch.results import RowResult
+from vipps_async.batch.row_store import Sibling
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import InvalidInputError, JournalError
@@ -170,16 +171,17 @@ class Chunks:
                 rows.append(ChunkRow(row, values[-1]))
         return rows
 
-    async def unnamed_rows(self, claim: ClaimedChunk) -> dict[str, list[int]]:
-        """Return which rows of a chunk have no reference, ended or not, by payment: all of a payment are in one chunk.
+    async def rows_of_payments(self, claim: ClaimedChunk) -> dict[str, list[Sibling]]:
+        """Return all rows of a chunk, ended or not, by payment: all of a payment are in one chunk.
 
         Raises:
             JournalError: the database failed.
         """
-        unnamed: dict[str, list[int]] = {}
-        for payment, number in await self.database.rows(statements.UNNAMED_ROWS, (claim.batch, claim.chunk)):
-            unnamed.setdefault(payment, []).append(number)
-        return unnamed
+        found: dict[str, list[Sibling]] = {}
+        for payment, *sibling in await self.database.rows(statements.SIBLINGS, (claim.batch, claim.chunk)):
+            number, reference = sibling
+            found.setdefault(payment, []).append((number, reference))
+        return found
 
     async def save(self, claim: ClaimedChunk, results: Sequence[RowResult]) -> None:
         """Note what became of rows.

@@ -202,9 +202,7 @@ CHUNK_ROWS: LiteralString = (
     stored.UNFINISHED.replace("{rows}", _ROWS)
     + "chunk = %s AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
 )
-UNNAMED_ROWS: LiteralString = (
-    "SELECT payment, number FROM {schema}.batch_rows WHERE batch = %s AND chunk = %s AND reference IS NULL"
-)
+SIBLINGS: LiteralString = "SELECT payment, number, reference FROM {schema}.batch_rows WHERE batch = %s AND chunk = %s"
 ROWS_LEFT: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_rows "
     "WHERE batch = %s AND chunk = %s AND violation IS NULL AND (outcome IS NULL OR outcome <> ALL (%s))"

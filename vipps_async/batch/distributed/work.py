@@ -277,10 +277,10 @@ class ChunkRunner:
         assert journal is not None  # noqa: S101 - as above
         api, operation, msn = claim.api, claim.operation, claim.merchant_serial_number
         damaged = await journal.damaged(only_open=True)
-        unnamed = await self._chunks.unnamed_rows(claim)
+        siblings = await self._chunks.rows_of_payments(claim)
         for begin in range(0, len(found), _HOLD):
             page = [(each.row, each.another) for each in found[begin : begin + _HOLD]]
-            holds = await holds_of(page, api, operation, msn, journal, damaged_open=damaged, unnamed=unnamed)
+            holds = await holds_of(page, api, operation, msn, journal, damaged_open=damaged, siblings=siblings)
             for (row, _), hold in zip(page, holds, strict=True):
                 if hold is None:
                     yield row
