@@ -25,7 +25,6 @@ from vipps_async import (
     PAYMENT_EVENTS,
     EventName,
     PaymentPending,
-    PaymentState,
     SqliteJournal,
     VippsError,
     VippsSession,
@@ -113,6 +112,8 @@ def make_app(open_session: Callable[[], VippsSession] = _from_environment) -> Fa
             payment = await vipps.epayment.wait_for(order, timeout=20)  # a webhook wakes it
         except PaymentPending:
             return "We are waiting for Vipps. This page asks again."
-        return "Thank you!" if payment.state == PaymentState.AUTHORIZED else "Another time, then."
+        # The state stays AUTHORIZED when a payment is cancelled after that: the sums tell.
+        paid = payment.remaining_to_capture.value > 0 or payment.aggregate.captured_amount.value > 0
+        return "Thank you!" if paid else "Another time, then."
 
     return app

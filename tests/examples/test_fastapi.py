@@ -10,6 +10,7 @@ import queue
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 
 from examples import fastapi_one_process, fastapi_webhooks
 from vipps_async import (
+    EventName,
     JournalError,
     OutcomeUnknown,
     RecoveryReport,
@@ -26,7 +28,7 @@ from vipps_async import (
     VippsSession,
     nok,
 )
-from vipps_async.receiver import PaymentUpdate
+from vipps_async.receiver import PaymentNotification, PaymentUpdate
 from vipps_async.testing import Fault, SandboxThread
 
 URL = "https://shop.example"
@@ -112,24 +114,30 @@ def test_a_second_click_and_a_refusal_by_the_bank_are_told_in_words(
     assert sandbox.payment("order-1").captured == 0
 
 
+@pytest.mark.parametrize("example", [fastapi_one_process, fastapi_webhooks], ids=["eCom", "ePayment"])
 def test_a_customer_whose_payment_was_given_back_is_not_thanked(
-    vipps_sandbox_thread: SandboxThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vipps_sandbox_thread: SandboxThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: Any
 ) -> None:
     """An approval that the shop has cancelled pays for nothing, so the result page says so."""
     sandbox = vipps_sandbox_thread
 
-    async def cancel_instead(event: PaymentUpdate, vipps: VippsSession) -> None:
+    async def cancel_payment(event: PaymentUpdate, vipps: VippsSession) -> None:
         await vipps.ecom.cancel(event.order_id, transaction_text="Sold out.")
 
-    monkeypatch.setattr(fastapi_one_process, "on_payment", cancel_instead)
-    with TestClient(fastapi_one_process.make_app(lambda: _opener(sandbox, tmp_path))) as client:
+    async def cancel_authorized(event: PaymentNotification, vipps: VippsSession) -> None:
+        if event.name == EventName.AUTHORIZED:
+            await vipps.epayment.cancel(event.reference)
+
+    monkeypatch.setattr(fastapi_one_process, "on_payment", cancel_payment)
+    monkeypatch.setattr(fastapi_webhooks, "on_event", cancel_authorized)
+    with TestClient(example.make_app(lambda: _opener(sandbox, tmp_path))) as client:
         sandbox.deliver_to(client.request)
-        client.post("/buy/order-1")
-        sandbox.approve("order-1")
+        client.post("/buy/acme-shop-1")
+        sandbox.approve("acme-shop-1")
         sandbox.callbacks_delivered()
     # Leaving TestClient has waited for the handler.
-    with TestClient(fastapi_one_process.make_app(lambda: _opener(sandbox, tmp_path))) as client:
-        assert client.get("/thanks/order-1").json() == "Another time, then."
+    with TestClient(example.make_app(lambda: _opener(sandbox, tmp_path))) as client:
+        assert client.get("/thanks/acme-shop-1").json() == "Another time, then."
 
 
 def test_a_shop_does_not_start_beside_a_sandbox_that_is_down(
