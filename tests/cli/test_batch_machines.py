@@ -106,7 +106,7 @@ async def test_from_a_file_to_its_report(
         run("batch", "status", "1", "--watch", "--schema", schema, env=env),
     )
     assert one.status == 0, one.err
-    assert "for sales unit 123456 in the test environment." in one.err
+    assert f"for sales unit 123456 in the test environment.\njournal {schema}@" in one.err
     assert watch.status == 0, watch.err
     assert "120 captured, 1200.00 NOK" in watch.out.replace(",200", "200")
     status = await batch("status", "1", "--json")

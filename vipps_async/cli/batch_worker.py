@@ -57,8 +57,8 @@ async def _work(options: Options) -> int:
         worker, session, done = BatchWorker(found), found.session, found.runner.done
         say(
             f"Worker {found.name}, for sales unit {session.merchant_serial_number} in the "
-            f"{session.environment.value} environment, with the journal "
-            f"{PostgresPlace(options.dsn, options.schema).name}."
+            f"{session.environment.value} environment.\n"
+            f"journal {plain(PostgresPlace(options.dsn, options.schema).name)}"
         )
         others = await open_elsewhere(found.database, session.merchant_serial_number)
         for msn, count in others.items():
