@@ -79,7 +79,7 @@ def decisions() -> list[Command]:
         "nothing against the same capture or refund. Exit status 0: it is deleted; 1: somebody was asked and said no; "
         "2: it can be read, or is not there, and nothing was deleted; 6: another process has the journal; 8: it is "
         "deleted, but that could not be printed.",
-        examples=["journal check", "journal discard 7"],
+        examples=["journal discard 7"],
     )
     add_journal(discard)
     add_yes(discard)
