@@ -116,7 +116,7 @@ def test_a_shell_gets_its_script(
     ("typed", "offered"),
     [
         ("vipps-async pay", ["payment"]),
-        ("vipps-async journal re", ["recover", "reconcile", "rebind", "discard"]),
+        ("vipps-async journal re", ["recover", "reconcile", "rebind"]),
         ("vipps-async payment show ", []),
         ("vipps-async payment capture order-1 --api epayment-", ["epayment-dkk", "epayment-eur"]),
         ("vipps-async payment capture order-1 --idem", ["--idempotency-key"]),
