@@ -42,6 +42,7 @@ async def test_rows_without_an_outcome_are_tried_again(sandbox: Sandbox, monkeyp
     stock(sandbox, 20)
     sandbox.faults.script("capture", *[Fault.HTTP_429] * 5, order_id="order-3")
     sandbox.faults.script("capture", Fault.HTML_200_AFTER, order_id="order-4")
+    sandbox.faults.script("details", *[Fault.HTTP_500_BEFORE] * 3, order_id="order-4")
     async with sandbox.session(journal=MemoryJournal(), retry=RetryPolicy(attempts=1)) as vipps:
         job = BatchJob(vipps, store_of(20), CAPTURE, stop=asyncio.Event())
         totals = await job.run()
