@@ -11,7 +11,7 @@ import pytest
 from tests.batch.row_stores import new_row_store
 from tests.batch.shop import stock
 from vipps_async import MemoryJournal, RetryPolicy
-from vipps_async.batch import BatchOperation, RowOutcome
+from vipps_async.batch import BatchOperation, RowOutcome, RowResult
 from vipps_async.batch.job import BatchJob, JobOptions, Progress
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.row_store import RowStore
@@ -48,9 +48,24 @@ async def test_rows_without_an_outcome_are_tried_again(sandbox: Sandbox, monkeyp
     assert totals.outcomes == {RowOutcome.DONE: 20}
     assert totals.moved == {RowOutcome.DONE: 20_000}
     assert (job.progress.ended, job.progress.rows) == (20, 20)
-    # The progress says what the sums do.
-    assert (dict(job.progress.outcomes), job.progress.moved) == ({RowOutcome.DONE: 20}, 20_000)
     assert all(payment.captured == 1000 for payment in sandbox.payments)
+
+
+@pytest.mark.parametrize("has_come_up", [True, False])
+async def test_the_progress_counts_what_the_sums_count(sandbox: Sandbox, *, has_come_up: bool) -> None:
+    """What an earlier round of this run left unknown, and the journal has as done now, was done in this run."""
+    stock(sandbox, 1)
+    store = store_of(1)
+    (row,) = store.rows()
+    key = row.idempotency_key(BatchOperation.CAPTURE, "123456")
+    if has_come_up:
+        store.save([RowResult(row=row, outcome=RowOutcome.UNKNOWN, idempotency_key=key)])
+    async with sandbox.session(journal=MemoryJournal()) as vipps:
+        await vipps.ecom.capture("order-0", amount=1000, transaction_text="Shipped.", idempotency_key=key)
+        job = BatchJob(vipps, store, CAPTURE, stop=asyncio.Event())
+        totals = await job.run()
+    outcome, moved = (RowOutcome.DONE, 1000) if has_come_up else (RowOutcome.DONE_BEFORE, 0)
+    assert (totals.outcomes, dict(job.progress.outcomes), job.progress.moved) == ({outcome: 1}, {outcome: 1}, moved)
 
 
 @pytest.mark.parametrize("seconds", [3600, 31_536_000], ids=["an hour", "a year"])

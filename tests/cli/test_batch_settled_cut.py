@@ -175,7 +175,7 @@ async def test_ctrl_c_at_the_question_about_the_file_tells_the_same(
             return "yes"
         raise asyncio.CancelledError
 
-    real = pytest.MonkeyPatch.setattr
+    real: Any = pytest.MonkeyPatch.setattr
 
     def setattr_but(self: pytest.MonkeyPatch, target: Any, name: Any, *rest: Any, **more: Any) -> None:
         real(self, target, name, *((typed_line,) if name == "typed_line" else rest), **more)

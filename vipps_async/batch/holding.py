@@ -96,7 +96,7 @@ def met_text(entry: Entry, row: BatchRow) -> str:
 
 
 def _counts(entry: Entry) -> bool:
-    return entry.settlement is None or _is_done(entry)
+    return entry.settlement is None or entry.settlement.outcome is Outcome.DONE
 
 
 def _is_done(entry: Entry) -> bool:
