@@ -42,8 +42,8 @@ _UNKNOWN_ADVICE = {
     ),
     Repeat.CONFIRM: "look the payment up before doing it again: it may be done",
     Repeat.ONCE: (
-        "look the payment up: if it is unknown there, make it again; if it exists, its URL is lost and "
-        "a new id is needed"
+        "look the payment up: if it is unknown there, make it again; if it exists, its URL is lost: "
+        "cancel it, unless it was approved, before a new id is taken"
     ),
 }
 _NO_EFFECT_ADVICE = "make the call again later, with the same idempotency key if it had one"
