@@ -517,7 +517,8 @@ _HOLDING = of(
     ("row.reference is None or not intent.reference", "row.reference is None"),
     ("entry.settlement is None or entry.settlement.outcome is Outcome.DONE", "entry.settlement is None"),
     ("return None if row.reference is not None else _corrected_by", "return None if True else _corrected_by"),
-    (" and intent.key not in file_keys", ""),
+    ("intent.operation == operation.value and intent.key not in file_keys", "intent.operation == operation.value"),
+    (" or not intent.reference or is_undecided", " or not intent.reference"),
 )
 _REFUSALS = of(
     "batch/refusals.py",
