@@ -146,7 +146,7 @@ async def test_what_another_process_left_open_meanwhile_is_asked_about_and_then_
 ) -> None:
     """There was no journal at the question; what is settled since then is told before another yes to the file."""
     file, journal = tmp_path / "day.csv", tmp_path / "journal.db"
-    file.write_text(f"{ECOM}order-2,700,Shipped.,s-0\n")
+    file.write_text(f"{ECOM}order-2,600,Shipped.,s-0\n")
     questions: list[str] = []
     answers = ["yes", "yes", "no"]
 
