@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,8 +50,12 @@ def test_a_run_of_too_few_tests_fails_though_none_failed(processes: str) -> None
     """With `--enough` it says so before pytest's own last line; without it the same tests are a success."""
     chosen = ("-n", processes, "tests/test_idempotency_keys.py")
     status, lines = _run("--enough", *chosen)
-    assert (status, "passed" in lines[-1]) == (1, True)
-    assert [line for line in lines if line.startswith("too few: ")] == ["too few: 32 tests passed, and 3,000 must"]
+    # How many these are is another Python's to say: what it lacks is skipped.
+    passed = re.search(r"(\d+) passed", lines[-1])
+    assert passed is not None
+    assert status == 1
+    told = f"too few: {passed[1]} tests passed, and 3,000 must"
+    assert [line for line in lines if line.startswith("too few: ")] == [told]
     assert _run(*chosen)[0] == 0
 
 
