@@ -10,6 +10,7 @@ import pytest
 from vipps_async import MemoryJournal, nok
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError
+from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.session import VippsSession
 from vipps_async.testing import ScriptedTransport, answer
 from vipps_async.transports import aiohttp as aiohttp_transports
@@ -92,8 +93,8 @@ async def test_closing_twice(own: ScriptedTransport) -> None:
 
 
 @pytest.mark.parametrize("journal", [None, MemoryJournal()], ids=["without a journal", "with one"])
-@pytest.mark.parametrize("key", [None, "key-1"])
-async def test_a_call_after_closing(journal: MemoryJournal | None, key: str | None) -> None:
+@pytest.mark.parametrize("key", [NOT_GIVEN, "key-1"])
+async def test_a_call_after_closing(journal: MemoryJournal | None, key: str | NotGiven) -> None:
     """It is refused before anything is sent, and named; of an earlier call with its key it knows nothing."""
     transport = ScriptedTransport()
     async with VippsSession(CREDENTIALS, transport=transport, journal=journal) as vipps:
@@ -103,7 +104,7 @@ async def test_a_call_after_closing(journal: MemoryJournal | None, key: str | No
     with pytest.raises(ConfigurationError, match=r"^ecom\.capture of payment acme-1") as caught:
         await vipps.ecom.capture("acme-1", amount=nok(1), transaction_text="Shipped.", idempotency_key=key)
     assert caught.value.effect is Effect.NONE
-    if key is not None:
+    if key is not NOT_GIVEN:
         assert caught.value.is_of_this_call_alone
         assert "(idempotency key key-1)" in str(caught.value)
         assert "this call moved no money, but an earlier one with its key may have" in str(caught.value)

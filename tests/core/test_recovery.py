@@ -11,6 +11,7 @@ from tests.core.recovering import LOST, left_open, outcome, sums
 from tests.faults.shop import CREDENTIALS, Fault, LossyTransport, Shop
 from vipps_async import Effect, OrderLockedError, OutcomeUnknown, SettledBy, nok
 from vipps_async.journals.protocol import Outcome, Settlement
+from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.transports.protocol import Request, Response
 
 pytestmark = pytest.mark.usefixtures("in_a_hurry")
@@ -164,8 +165,8 @@ class TestEachFinding:
             entry = await shop.entry()
             assert (entry.attempts.is_dropped, entry.note) == (True, report.left_open[0].reason)
 
-    @pytest.mark.parametrize("key", ["given", None])
-    async def test_a_dropped_operation_is_sent_by_no_call(self, shop: Shop, key: str | None) -> None:
+    @pytest.mark.parametrize("key", ["given", NOT_GIVEN])
+    async def test_a_dropped_operation_is_sent_by_no_call(self, shop: Shop, key: str | NotGiven) -> None:
         """Neither under its key nor, where that was made, by an equal call without one: only as `send`."""
         mine = await left_open(shop, LOST, idempotency_key=key)
         assert await shop.session().drop("order-1", mine)

@@ -18,6 +18,7 @@ from vipps_async.core.recovery import Recovery
 from vipps_async.ecom.operations import OPERATIONS as ECOM
 from vipps_async.epayment.operations import OPERATIONS as EPAYMENT
 from vipps_async.errors import Effect, OrderLockedError, OutcomeUnknown
+from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 PAYMENT = "toy-1"
 Beside = tuple[Shop, VippsSession, ToyService, ToyApi, Recovery]
@@ -38,7 +39,7 @@ async def take(toy: ToyApi, operation: BatchOperation = BatchOperation.CAPTURE) 
     return await toy.runner.run(row_call(operation, PAYMENT, 100_00, key="t-1"))
 
 
-async def capture(vipps: VippsSession, key: str | None = None) -> Any:
+async def capture(vipps: VippsSession, key: str | NotGiven = NOT_GIVEN) -> Any:
     """Take 100 kr over eCom."""
     return await vipps.ecom.capture(PAYMENT, amount=nok(100), transaction_text="Shipped", idempotency_key=key)
 
@@ -68,8 +69,8 @@ async def test_after_a_lost_answer_of_ecom_nothing_goes_over_the_other(
         assert service.sent == [("capture", "t-1")]
 
 
-@pytest.mark.parametrize("key", ["e-1", None])
-async def test_after_a_lost_answer_of_the_other_nothing_goes_over_ecom(beside: Beside, key: str | None) -> None:
+@pytest.mark.parametrize("key", ["e-1", NOT_GIVEN])
+async def test_after_a_lost_answer_of_the_other_nothing_goes_over_ecom(beside: Beside, key: str | NotGiven) -> None:
     """The same the other way round, also for a call without a key of its own; reads go on."""
     shop, vipps, service, toy, recovery = beside
     service.losing = 1

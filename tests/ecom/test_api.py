@@ -317,6 +317,7 @@ async def test_each_call_makes_a_key(ecom: EcomApi, runner: ScriptedRunner, name
         ("amount", {"amount": True}),
         ("amount", {"amount": 100.0}),
         ("transaction_text", {"transaction_text": "x" * 101}),
+        ("idempotency_key", {"idempotency_key": None}),
         ("idempotency_key", {"idempotency_key": ""}),
         ("idempotency_key", {"idempotency_key": "x" * 41}),
     ],

@@ -74,6 +74,7 @@ async def test_a_key_of_yours(epayment: EpaymentApi, runner: ScriptedRunner, nam
         ("amount", {"amount": nok("0.99")}),
         ("amount", {"amount": Money(65_000_001, "NOK")}),
         ("amount", {"amount": Money(100, "SEK")}),
+        ("idempotency_key", {"idempotency_key": None}),
         ("idempotency_key", {"idempotency_key": ""}),
         ("idempotency_key", {"idempotency_key": "k" * 51}),
         ("idempotency_key", {"idempotency_key": "a\nb"}),

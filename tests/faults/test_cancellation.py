@@ -77,12 +77,8 @@ class Walk:
         async def body() -> None:
             task = asyncio.current_task()
             assert task is not None
-            call = vipps.ecom.capture(
-                order_id,
-                amount=nok(100),
-                transaction_text="Shipped",
-                idempotency_key=None if self.journalled else order_id,
-            )
+            key = {} if self.journalled else {"idempotency_key": order_id}
+            call = vipps.ecom.capture(order_id, amount=nok(100), transaction_text="Shipped", **key)
             await AtSuspension(call, number, task.cancel)
 
         task = asyncio.create_task(body())

@@ -216,6 +216,8 @@ async def actions(ecom: EcomApi, computed: int | None, given: int | NotGiven) ->
     assert_type(refunded, RefundResult)
     assert_type(refunded.amount, int)
     assert_type(await ecom.capture("acme-shop-1", transaction_text="All.", amount=NOT_GIVEN), CaptureResult)
+    # A key that may be missing is no key.
+    await ecom.capture("acme-shop-1", transaction_text="All.", idempotency_key=None)  # type: ignore[arg-type]
     assert_type(await ecom.capture("acme-shop-1", transaction_text="All.", amount=given), CaptureResult)
     released = await ecom.cancel("acme-shop-1", transaction_text="Rest.", should_release_remaining_funds=True)
     assert_type(released, CancelResult)

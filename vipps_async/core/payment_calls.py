@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import orjson
 
-from vipps_async.errors import JournalError
+from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.input_rules import check_idempotency_key
 from vipps_async.journals.protocol import Intent, KeyOrigin
+from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["choose_key", "given_secrets", "has_flag", "unknown_operation"]
+__all__ = ["choose_key", "given_secrets", "has_flag", "key_if_given", "unknown_operation"]
 
 
 def choose_key(given: str | None, row_reference: str | None, *, longest: int) -> tuple[str, KeyOrigin]:
@@ -27,6 +28,20 @@ def choose_key(given: str | None, row_reference: str | None, *, longest: int) ->
         return new_idempotency_key(), KeyOrigin.MADE
     origin = KeyOrigin.GIVEN if row_reference is None else KeyOrigin.ROW
     return check_idempotency_key(given, longest=longest), origin
+
+
+def key_if_given(given: str | NotGiven) -> str | None:
+    """Return the idempotency key that a caller gave; None: it was left out, and a new one is to be made.
+
+    Raises:
+        InvalidInputError: it is None. Whoever names the argument has a key in mind; one that got lost must not become a
+            new one in silence, with which the same operation would be another each time.
+    """
+    if given is None:
+        raise InvalidInputError(
+            "idempotency_key", "a key, or left out: then a new one is made for this call", value=None
+        )
+    return None if given is NOT_GIVEN else given
 
 
 def given_secrets(*values: str | None) -> tuple[str, ...]:

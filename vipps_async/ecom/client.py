@@ -8,7 +8,7 @@ from functools import cached_property
 from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
 from vipps_async.core.operation import Call
-from vipps_async.core.payment_calls import given_secrets
+from vipps_async.core.payment_calls import given_secrets, key_if_given
 from vipps_async.core.payment_client import PaymentClient
 from vipps_async.ecom.calls import cancel_call, initiate_call, money_call
 from vipps_async.ecom.details import PaymentDetails
@@ -166,7 +166,7 @@ class EcomApi(PaymentClient[PaymentDetails]):
         *,
         transaction_text: str,
         amount: Money | int | NotGiven = NOT_GIVEN,
-        idempotency_key: str | None = None,
+        idempotency_key: str | NotGiven = NOT_GIVEN,
     ) -> CaptureResult:
         """Capture a reserved payment or a part of it, up to 180 days after the reservation.
 
@@ -178,7 +178,8 @@ class EcomApi(PaymentClient[PaymentDetails]):
             amount: Money in NOK or whole øre, at least 1 NOK. Leave it out to capture all that remains; None and 0 are
                 refused, so that a sum computed wrongly never takes everything.
             idempotency_key: your own key, at most 40 characters; the same key with the same arguments has no further
-                effect. Left out, a new one is made for this call.
+                effect. Left out, a new one is made for this call; None is refused: it may be a key
+                that got lost.
 
         Raises:
             InvalidInputError: an argument breaks a rule; nothing was sent.
@@ -192,7 +193,7 @@ class EcomApi(PaymentClient[PaymentDetails]):
             merchant=self._merchant,
             transaction_text=transaction_text,
             amount=amount,
-            idempotency_key=idempotency_key,
+            idempotency_key=key_if_given(idempotency_key),
         )
         return await self._runner.run(call)
 
@@ -202,7 +203,7 @@ class EcomApi(PaymentClient[PaymentDetails]):
         *,
         transaction_text: str,
         amount: Money | int | NotGiven = NOT_GIVEN,
-        idempotency_key: str | None = None,
+        idempotency_key: str | NotGiven = NOT_GIVEN,
     ) -> RefundResult:
         """Pay back what was captured or a part of it, up to 365 days after the reservation.
 
@@ -227,7 +228,7 @@ class EcomApi(PaymentClient[PaymentDetails]):
             merchant=self._merchant,
             transaction_text=transaction_text,
             amount=amount,
-            idempotency_key=idempotency_key,
+            idempotency_key=key_if_given(idempotency_key),
         )
         return await self._runner.run(call)
 

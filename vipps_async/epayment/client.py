@@ -10,6 +10,7 @@ from typing import Self
 from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
 from vipps_async.core.operation import Call, SettledBy
+from vipps_async.core.payment_calls import key_if_given
 from vipps_async.core.payment_client import PaymentClient
 from vipps_async.epayment.calls import cancel_call, create_call, money_call
 from vipps_async.epayment.operations import APPROVE, CAPTURE, REFUND, get_call, get_events_call
@@ -31,6 +32,7 @@ from vipps_async.epayment.shipping import Shipping
 from vipps_async.errors import ConfigurationError
 from vipps_async.input_rules import check_reference
 from vipps_async.money import Money
+from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["EpaymentApi"]
 
@@ -64,7 +66,7 @@ class EpaymentApi(PaymentClient[Payment]):
         airline_data: AirlineData | None = None,
         blocked_sources: Iterable[BlockedSource | str] | None = None,
         merchant_legal_links: MerchantLegalLinks | None = None,
-        idempotency_key: str | None = None,
+        idempotency_key: str | NotGiven = NOT_GIVEN,
     ) -> CreatedPayment:
         """Ask for a payment. Send the customer to the result's `redirect_url` within 5 minutes.
 
@@ -100,7 +102,8 @@ class EpaymentApi(PaymentClient[Payment]):
             airline_data: for airlines and travel agencies.
             blocked_sources: what a wallet must not be paid from; not in NOK.
             merchant_legal_links: the merchant's terms of sale and privacy policy.
-            idempotency_key: your own key, at most 50 characters. Left out, a new one is made for this call.
+            idempotency_key: your own key, at most 50 characters. Left out, a new one is made for this call; None is
+                refused.
 
         Raises:
             InvalidInputError: an argument breaks a rule, or does not go with another; nothing was sent.
@@ -134,7 +137,7 @@ class EpaymentApi(PaymentClient[Payment]):
             loopback=self._environment is not Environment.PRODUCTION,
             is_vipps=self._is_vipps,
         )
-        created = await self._runner.run(create_call(body, idempotency_key=idempotency_key))
+        created = await self._runner.run(create_call(body, idempotency_key=key_if_given(idempotency_key)))
         if created.settled_by is not SettledBy.JOURNAL:
             return created
         # The journal knows that it was made, and keeps no URL.
@@ -172,7 +175,9 @@ class EpaymentApi(PaymentClient[Payment]):
             return found
         return tuple(event for _, event in sorted(stamped, key=lambda pair: pair[0]))
 
-    async def capture(self, reference: str, *, amount: Money, idempotency_key: str | None = None) -> CapturedPayment:
+    async def capture(
+        self, reference: str, *, amount: Money, idempotency_key: str | NotGiven = NOT_GIVEN
+    ) -> CapturedPayment:
         """Capture an authorized payment or a part of it, within 180 days in Norway and 14 in Denmark and Finland.
 
         Takes effect at most once for one call: the same key goes with every attempt. After `capture_guaranteed_until`,
@@ -182,7 +187,7 @@ class EpaymentApi(PaymentClient[Payment]):
             reference: the payment.
             amount: how much, in the payment's currency; for all that is left the `remaining_to_capture` of `get`.
             idempotency_key: your own key, at most 50 characters; the same key with the same amount has no further
-                effect. Left out, a new one is made for this call.
+                effect. Left out, a new one is made for this call; None is refused: it may be a key that got lost.
 
         Raises:
             InvalidInputError: an argument breaks a rule; nothing was sent.
@@ -190,10 +195,14 @@ class EpaymentApi(PaymentClient[Payment]):
             OutcomeUnknown: it could not be found out whether the capture took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        call: Call[CapturedPayment] = money_call(CAPTURE, reference, amount=amount, idempotency_key=idempotency_key)
+        call: Call[CapturedPayment] = money_call(
+            CAPTURE, reference, amount=amount, idempotency_key=key_if_given(idempotency_key)
+        )
         return await self._runner.run(call)
 
-    async def refund(self, reference: str, *, amount: Money, idempotency_key: str | None = None) -> RefundedPayment:
+    async def refund(
+        self, reference: str, *, amount: Money, idempotency_key: str | NotGiven = NOT_GIVEN
+    ) -> RefundedPayment:
         """Pay back what was captured or a part of it, up to 365 days after the reservation.
 
         Takes effect at most once for one call: the same key goes with every attempt.
@@ -209,7 +218,9 @@ class EpaymentApi(PaymentClient[Payment]):
             OutcomeUnknown: it could not be found out whether the refund took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        call: Call[RefundedPayment] = money_call(REFUND, reference, amount=amount, idempotency_key=idempotency_key)
+        call: Call[RefundedPayment] = money_call(
+            REFUND, reference, amount=amount, idempotency_key=key_if_given(idempotency_key)
+        )
         return await self._runner.run(call)
 
     async def cancel(self, reference: str, *, cancel_transaction_only: bool = False) -> CancelledPayment:
