@@ -107,7 +107,8 @@ class TestBesideOthers:
         assert sums(report) == {"seen": 1, "sent_again": 1}
         assert (report.stopped, report.is_complete) == ("it was told to stop; what is not counted here is open", False)
         assert sorted(shop.sandbox.payment(payment).captured for payment in orders) == [0, 0, 10_000]
-        assert (await shop.session().recover()).sent_again == 2
+        assert (await shop.session().recover(stop=asyncio.Event())).sent_again == 2
+        assert not [task for task in asyncio.all_tasks() if "vipps_async/core/recovery" in repr(task)], "left behind"
 
     async def test_settled_by_another_meanwhile(self, shop: Shop) -> None:
         """What somebody settles between the walk and the claim is left as it is."""

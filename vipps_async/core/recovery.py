@@ -100,6 +100,7 @@ class Recovery:
         finally:
             if watcher is not None:
                 watcher.cancel()
+                await asyncio.wait([watcher])
         if reason := limiter.stopped or ("it was told to stop" if limiter.is_closed else ""):
             report.stopped = f"{reason}; what is not counted here is open"
         return report
