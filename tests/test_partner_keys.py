@@ -30,7 +30,7 @@ from vipps_async import (
     nok,
 )
 from vipps_async.batch import BatchRow, capture_many
-from vipps_async.journals.protocol import Entry, Outcome
+from vipps_async.journals.entries import Entry, Outcome
 from vipps_async.sandbox import SandboxCredentials
 from vipps_async.testing import Sandbox, ScriptedTransport, answer
 from vipps_async.transports.protocol import Request

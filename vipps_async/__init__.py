@@ -43,19 +43,9 @@ from vipps_async.errors import (
     VippsError,
 )
 from vipps_async.idempotency_keys import derive_idempotency_key
+from vipps_async.journals.entries import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement, World
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import (
-    AcquireResult,
-    Attempts,
-    DamagedEntry,
-    Entry,
-    Intent,
-    Journal,
-    KeyOrigin,
-    Outcome,
-    Settlement,
-    World,
-)
+from vipps_async.journals.protocol import AcquireResult, Journal
 from vipps_async.money import Money, dkk, eur, format_nok, nok
 from vipps_async.session import VippsSession
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response, Transport

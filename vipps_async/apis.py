@@ -16,7 +16,7 @@ from vipps_async.core.payment_calls import unknown_operation
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.epayment.payment_api import EPAYMENT_API, EPAYMENT_APIS
 from vipps_async.errors import ConfigurationError
-from vipps_async.journals.protocol import Intent
+from vipps_async.journals.entries import Intent
 from vipps_async.webhooks.operations import RECEIVED
 
 __all__ = [

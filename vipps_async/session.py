@@ -22,7 +22,8 @@ from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.core.unread_fields import unknown_words, unread_fields
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.input_rules import check_merchant_serial_number, check_seconds
-from vipps_async.journals.protocol import Journal, World
+from vipps_async.journals.entries import World
+from vipps_async.journals.protocol import Journal
 from vipps_async.transports.protocol import Transport
 
 if TYPE_CHECKING:

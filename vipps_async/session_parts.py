@@ -21,7 +21,8 @@ from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.client import EcomApi
 from vipps_async.epayment.client import EpaymentApi
-from vipps_async.journals.protocol import Journal, World
+from vipps_async.journals.entries import World
+from vipps_async.journals.protocol import Journal
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi

@@ -17,8 +17,8 @@ from vipps_async.batch.results import RowCause
 from vipps_async.core.stored_error import write_drop
 from vipps_async.core.undecided import PaymentRecord
 from vipps_async.ecom.payment_api import ECOM_API
+from vipps_async.journals.entries import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
 CAPTURE = BatchOperation.CAPTURE

@@ -29,8 +29,9 @@ from vipps_async.config import Credentials, Environment, RetryPolicy, Settings
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery import Recovery
+from vipps_async.journals.entries import World
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Journal, World
+from vipps_async.journals.protocol import Journal
 from vipps_async.not_given import NOT_GIVEN
 from vipps_async.time_zone import TimeZone
 

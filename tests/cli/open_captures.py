@@ -17,8 +17,8 @@ from vipps_async.core.payment_api import PaymentCommand
 from vipps_async.core.pipeline import render
 from vipps_async.core.stored_error import write_drop
 from vipps_async.ecom.payment_api import ECOM_API
+from vipps_async.journals.entries import Attempts, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.journals.postgres.place import PostgresPlace
-from vipps_async.journals.protocol import Attempts, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
 __all__ = ["damage", "drop", "leave_open", "note_done"]

@@ -20,7 +20,7 @@ from vipps_async import CaptureError, SqliteJournal, nok
 from vipps_async.batch import BatchOperation, BatchRow
 from vipps_async.core.stored_error import write_stored_error
 from vipps_async.errors import ErrorInfo
-from vipps_async.journals.protocol import Outcome, Settlement
+from vipps_async.journals.entries import Outcome, Settlement
 from vipps_async.testing import Sandbox
 
 ECOM = "order_id,amount_ore,transaction_text,reference\n"

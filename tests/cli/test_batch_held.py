@@ -14,7 +14,7 @@ from tests.cli.inline import inline
 from tests.cli.processes import Finished
 from tests.cli.shell import MSN, env
 from vipps_async import SqliteJournal
-from vipps_async.journals.protocol import Intent, Outcome, Settlement
+from vipps_async.journals.entries import Intent, Outcome, Settlement
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 

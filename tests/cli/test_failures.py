@@ -11,7 +11,7 @@ import pytest
 from tests.cli.open_captures import leave_open
 from tests.cli.shell import HERE, shell
 from vipps_async import SqliteJournal
-from vipps_async.journals.protocol import World
+from vipps_async.journals.entries import World
 from vipps_async.sandbox import SandboxServer
 from vipps_async.testing import Sandbox
 

@@ -24,10 +24,10 @@ from vipps_async.cli.journal_text import age_of, decidable_at, recovery_facts, r
 from vipps_async.cli.main import main
 from vipps_async.core.ending import OTHERWISE_ADVICE
 from vipps_async.core.recovery_report import CarriedOut, LeftOpen, RecoveryReport, Refused
+from vipps_async.journals.entries import Attempts, DamagedEntry, Entry, Intent, Outcome, Settlement
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.postgres import journal as postgres
 from vipps_async.journals.postgres.place import PostgresPlace
-from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Outcome, Settlement
 from vipps_async.sandbox import Fault as SandboxFault
 
 NOW = datetime.now(UTC)

@@ -17,7 +17,7 @@ from tests.cli.processes import Finished
 from tests.cli.shell import at_terminal, env
 from tests.faults.shop import Fault, Shop, open_shop
 from vipps_async import OutcomeUnknown, SqliteJournal, nok
-from vipps_async.journals.protocol import Entry, KeyOrigin, Outcome, Settlement
+from vipps_async.journals.entries import Entry, KeyOrigin, Outcome, Settlement
 from vipps_async.money import format_nok
 from vipps_async.sandbox import Fault as SandboxFault
 

@@ -20,7 +20,7 @@ from tests.cli.shell import env
 from tests.support.norwegian_spreadsheet import open_csv
 from vipps_async import RetryPolicy, SqliteJournal, VippsError, nok
 from vipps_async.cli import journal_reconcile
-from vipps_async.journals.protocol import Entry
+from vipps_async.journals.entries import Entry
 from vipps_async.reconciliation import Comparison, compare_entries, entries_of_day
 from vipps_async.reconciliation.report import columns
 from vipps_async.sandbox import Fault

@@ -17,7 +17,7 @@ from tests.cli.processes import Finished
 from tests.cli.shell import HERE, env
 from tests.cli.test_payment import CANCEL, CAPTURE, REFUND
 from vipps_async import SqliteJournal
-from vipps_async.journals.protocol import Outcome, Settlement
+from vipps_async.journals.entries import Outcome, Settlement
 from vipps_async.testing import Sandbox
 
 

@@ -19,7 +19,7 @@ from tests.cli.shell import env
 from vipps_async import SqliteJournal
 from vipps_async.cli import output
 from vipps_async.errors import VippsError
-from vipps_async.journals.protocol import Intent
+from vipps_async.journals.entries import Intent
 from vipps_async.printable import escaped
 from vipps_async.testing import Sandbox
 

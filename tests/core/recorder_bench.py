@@ -23,8 +23,9 @@ from vipps_async.ecom.enums import TransactionStatus
 from vipps_async.ecom.operations import CAPTURE
 from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest, Transaction
 from vipps_async.ecom.responses import CaptureResult, TransactionInfo
+from vipps_async.journals.entries import Entry, Intent, KeyOrigin, Settlement, World
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import AcquireResult, Entry, Intent, KeyOrigin, Settlement, World
+from vipps_async.journals.protocol import AcquireResult
 
 __all__ = [
     "DONE",

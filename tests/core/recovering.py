@@ -9,7 +9,7 @@ import pytest
 from tests.faults.shop import Fault, Shop
 from vipps_async import VippsError, nok
 from vipps_async.core.recovery_report import RecoveryReport
-from vipps_async.journals.protocol import Outcome
+from vipps_async.journals.entries import Outcome
 
 __all__ = ["LOST", "left_open", "outcome", "sums"]
 

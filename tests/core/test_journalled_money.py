@@ -7,8 +7,9 @@ from typing import Any
 from tests.core.samples import call_of, done, pipeline
 from vipps_async.core.operation import AuditInfo, Repeat
 from vipps_async.core.recorder import Recorder
+from vipps_async.journals.entries import Entry, Intent, KeyOrigin, World
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import AcquireResult, Entry, Intent, KeyOrigin, World
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.testing import ScriptedTransport
 
 DEADLINE = 30.0

@@ -16,8 +16,8 @@ from vipps_async.core.batch import BatchOperation
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.rate_limit import PerPaymentRateLimiter
 from vipps_async.errors import CaptureError, Effect, JournalError, OrderNotFoundError, OutcomeUnknown
+from vipps_async.journals.entries import Entry, Intent, Outcome
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Intent, Outcome
 
 PACKAGE = Path(__file__).parents[2] / "vipps_async"
 

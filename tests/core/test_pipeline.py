@@ -37,7 +37,7 @@ from vipps_async.errors import (
     UnexpectedResponseError,
     VippsError,
 )
-from vipps_async.journals.protocol import KeyOrigin
+from vipps_async.journals.entries import KeyOrigin
 from vipps_async.testing import Reply, ScriptedTransport, answer, token_answer
 from vipps_async.transports.protocol import Request, Response
 

@@ -34,8 +34,9 @@ from vipps_async.core.verdict import Verdict
 from vipps_async.ecom.enums import TransactionStatus
 from vipps_async.ecom.responses import CaptureResult, TransactionInfo
 from vipps_async.errors import ErrorInfo
+from vipps_async.journals.entries import Entry, Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import AcquireResult, Entry, Intent, KeyOrigin, Outcome, Settlement
+from vipps_async.journals.protocol import AcquireResult
 
 
 class TestBeforeItLeaves:

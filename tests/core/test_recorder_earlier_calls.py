@@ -23,8 +23,9 @@ from vipps_async import (
     nok,
 )
 from vipps_async.core.pipeline import render
+from vipps_async.journals.entries import Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import AcquireResult, Intent, KeyOrigin, Outcome, Settlement
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.transports.protocol import Request, Response
 
 

@@ -26,8 +26,8 @@ from vipps_async import (
 from vipps_async.core.operation import AuditInfo, Call
 from vipps_async.ecom.operations import INITIATE
 from vipps_async.ecom.responses import InitiatedPayment
+from vipps_async.journals.entries import Outcome, Settlement
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Outcome, Settlement
 from vipps_async.transports.protocol import Request, Response
 
 

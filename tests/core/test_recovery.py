@@ -10,7 +10,7 @@ from attrs import evolve
 from tests.core.recovering import LOST, left_open, outcome, sums
 from tests.faults.shop import CREDENTIALS, Fault, LossyTransport, Shop
 from vipps_async import Effect, OrderLockedError, OutcomeUnknown, SettledBy, nok
-from vipps_async.journals.protocol import Outcome, Settlement
+from vipps_async.journals.entries import Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.transports.protocol import Request, Response
 

@@ -19,8 +19,9 @@ from tests.faults.shop import CREDENTIALS, Fault, LossyTransport, Shop
 from vipps_async import JournalError, RequestNotSent, SqliteJournal, nok
 from vipps_async.core import recovery_limit
 from vipps_async.core.recovery_report import RecoveryReport
+from vipps_async.journals.entries import Attempts, Entry, Intent, Outcome, Settlement
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome, Settlement
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.transports.protocol import Request, Response
 
 pytestmark = pytest.mark.usefixtures("in_a_hurry")

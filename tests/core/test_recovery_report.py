@@ -16,8 +16,9 @@ from tests.faults.shop import CREDENTIALS, Fault, Shop
 from vipps_async import ConfigurationError, InvalidInputError, OrderNotFoundError, OutcomeUnknown, nok
 from vipps_async.core import open_entry, recovery_report
 from vipps_async.core import recovery as recovery_module
+from vipps_async.journals.entries import Attempts, Entry, Intent, Outcome, Settlement
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome, Settlement
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.not_given import NOT_GIVEN
 
 pytestmark = pytest.mark.usefixtures("in_a_hurry")

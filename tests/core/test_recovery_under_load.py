@@ -19,8 +19,8 @@ from vipps_async import Credentials, OutcomeUnknown, RetryPolicy, VippsError, Vi
 from vipps_async.core.clock import Timers
 from vipps_async.core.recovery_limit import RecoveryLimiter
 from vipps_async.core.recovery_report import RecoveryReport
+from vipps_async.journals.entries import Intent
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Intent
 from vipps_async.testing.scripted import ScriptedTransport, answer, token_answer
 from vipps_async.transports.protocol import Request, Response
 

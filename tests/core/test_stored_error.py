@@ -14,7 +14,7 @@ from vipps_async import errors
 from vipps_async.core.stored_error import is_permanent, read_stored_error, write_stored_error
 from vipps_async.ecom.dialect import ECOM
 from vipps_async.errors import ApiError, CaptureError, Effect, ErrorInfo, RefundError
-from vipps_async.journals.protocol import Outcome, Settlement
+from vipps_async.journals.entries import Outcome, Settlement
 
 CLASSES = [
     cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, ApiError) and cls is not ApiError

@@ -13,7 +13,7 @@ from tests.diagnosis.checked import CHECKS, found
 from tests.journals.material import intent
 from vipps_async import SqliteJournal
 from vipps_async.diagnosis import CheckState
-from vipps_async.journals.protocol import World
+from vipps_async.journals.entries import World
 from vipps_async.testing import Sandbox
 
 

@@ -14,7 +14,7 @@ from vipps_async.core.operation import Call
 from vipps_async.core.pipeline import render
 from vipps_async.ecom.calls import rebuild_call
 from vipps_async.ecom.client import EcomApi
-from vipps_async.journals.protocol import Intent
+from vipps_async.journals.entries import Intent
 
 
 async def made(name: str, **arguments: Any) -> Call[Any]:

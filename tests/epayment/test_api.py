@@ -28,7 +28,7 @@ from vipps_async import (
 from vipps_async.config import Environment
 from vipps_async.epayment.operations import OPERATIONS
 from vipps_async.epayment.requests import create_request
-from vipps_async.journals.protocol import KeyOrigin
+from vipps_async.journals.entries import KeyOrigin
 
 URL = "https://example.com/back"
 

@@ -16,7 +16,7 @@ from vipps_async.epayment.dialect import EPAYMENT
 from vipps_async.epayment.errors import CODE, rule_for
 from vipps_async.epayment.operations import CANCEL, CAPTURE, CREATE, GET, REFUND
 from vipps_async.errors import ApiError, CaptureError, Effect, ErrorInfo, PermissionDeniedError
-from vipps_async.journals.protocol import Outcome, Settlement
+from vipps_async.journals.entries import Outcome, Settlement
 from vipps_async.testing import answer
 from vipps_async.transports.protocol import Response
 

@@ -13,7 +13,7 @@ from vipps_async import CreatedPayment, EpaymentApi, JournalError, dkk, eur, nok
 from vipps_async.apis import rebuild_call
 from vipps_async.config import Environment
 from vipps_async.core.operation import Call, NotApplied, Repeat
-from vipps_async.journals.protocol import Intent
+from vipps_async.journals.entries import Intent
 
 ORDER = "acme-order-1"
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from vipps_async import RequestNotSent
 from vipps_async.epayment import calls as epayment_calls
-from vipps_async.journals.protocol import KeyOrigin
+from vipps_async.journals.entries import KeyOrigin
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.network.exchange import Exchange
 from vipps_async.sandbox.wire.fault import Decided, Fault

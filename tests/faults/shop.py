@@ -15,8 +15,9 @@ from tests.faults.apis import APIS
 from vipps_async import AiohttpTransport, Credentials, RetryPolicy, VippsSession
 from vipps_async.core.clock import SystemClock
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
+from vipps_async.journals.entries import Entry
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Journal
+from vipps_async.journals.protocol import Journal
 from vipps_async.testing import Sandbox
 from vipps_async.transports.protocol import Request, Response, Transport
 

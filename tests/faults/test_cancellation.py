@@ -12,8 +12,9 @@ import pytest
 from tests.faults.interrupt import AtSuspension
 from tests.faults.shop import CREDENTIALS, TWO_TRIES, Fault, LossyTransport, Shop, open_shop
 from vipps_async import AiohttpTransport, SqliteJournal, VippsSession, nok
+from vipps_async.journals.entries import Outcome
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Journal, Outcome
+from vipps_async.journals.protocol import Journal
 
 #: More suspensions than a capture can have: a walk that gets here does not end.
 _TOO_MANY = 200

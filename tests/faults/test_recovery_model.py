@@ -19,8 +19,9 @@ from tests.faults.sandbox_process import NEW_KINDS
 from tests.faults.shop import ONE_TRY, TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import Effect, JournalError, Money, OrderLockedError, RetryPolicy, VippsError, nok
 from vipps_async.core.recovery_report import RecoveryReport
+from vipps_async.journals.entries import Entry, Intent, Outcome, Settlement
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import AcquireResult, Entry, Intent, Outcome, Settlement
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.sandbox.wire.fault import Fault as VippsFault
 
 pytestmark = pytest.mark.heavy

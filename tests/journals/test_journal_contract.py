@@ -24,7 +24,7 @@ from vipps_async import (
     World,
 )
 from vipps_async.errors import InvalidInputError, JournalError
-from vipps_async.journals.protocol import DROPPED
+from vipps_async.journals.entries import DROPPED
 
 
 def typed(memory: MemoryJournal, sqlite: SqliteJournal, postgres: PostgresJournal) -> list[Journal]:

@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 
 from tests.journals.material import MOMENT, intent, settlement
-from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, KeyOrigin, Outcome
+from vipps_async.journals.entries import Attempts, Entry, Intent, KeyOrigin, Outcome
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.journals.rules import (
     Attempt,
     Begin,

@@ -19,8 +19,9 @@ from tests.receiver.served import at_work
 from tests.receiver.shop import Shop, until
 from vipps_async import JournalError
 from vipps_async.ecom.dialect import CALLBACK, CONSENT_REMOVAL
+from vipps_async.journals.entries import Entry, Intent, Outcome, Settlement
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import AcquireResult, Entry, Intent, Outcome, Settlement
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.receiver import ConsentRemoval
 from vipps_async.testing.scripted import answer
 

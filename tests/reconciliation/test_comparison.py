@@ -12,7 +12,7 @@ from attrs import evolve
 
 from tests.batch.shop import MSN, stock, stock_one
 from vipps_async import ConfigurationError, Credentials, InvalidInputError, MemoryJournal, VippsSession, nok
-from vipps_async.journals.protocol import Entry
+from vipps_async.journals.entries import Entry
 from vipps_async.reconciliation import ComparedOperation, Comparison, Day, compare_entries, entries_of_day
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox, ScriptedTransport, answer

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from vipps_async import ConfigurationError, InvalidInputError, MemoryJournal, SqliteJournal
-from vipps_async.journals.protocol import Intent, Outcome, Settlement
+from vipps_async.journals.entries import Intent, Outcome, Settlement
 from vipps_async.reconciliation import Day, entries_of_day
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.epayment.enums import EventName
 from vipps_async.epayment.payment_api import EPAYMENT_API
 from vipps_async.epayment.responses import PaymentEvent
-from vipps_async.journals.protocol import Outcome
+from vipps_async.journals.entries import Outcome
 from vipps_async.reconciliation import ComparedOperation, Comparison, Day, compare_entries, entries_of_day
 from vipps_async.reconciliation.day import KnownOperation
 from vipps_async.reconciliation.unknown import unknown_to_journal

@@ -38,7 +38,8 @@ from vipps_async.core.payment_api import (
 )
 from vipps_async.errors import CancelError, CaptureError, ErrorInfo, InvalidInputError, OrderNotFoundError, RefundError
 from vipps_async.idempotency_keys import new_idempotency_key
-from vipps_async.journals.protocol import Intent, Journal, KeyOrigin
+from vipps_async.journals.entries import Intent, KeyOrigin
+from vipps_async.journals.protocol import Journal
 from vipps_async.not_given import NotGiven
 
 __all__ = ["CAPTURE", "EVENTS", "TOY", "TOY_API", "ToyApi", "rebuild", "row_call"]

@@ -13,7 +13,8 @@ from vipps_async.batch.row_store import RowStore, Sibling
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.undecided import PaymentRecord, damaged_text, may_yet_capture, read_record, send_again
-from vipps_async.journals.protocol import DamagedEntry, Entry, Journal, KeyOrigin, Outcome
+from vipps_async.journals.entries import DamagedEntry, Entry, KeyOrigin, Outcome
+from vipps_async.journals.protocol import Journal
 from vipps_async.money import format_amount
 
 __all__ = ["hold_of", "hold_rows", "holds_of", "met_by", "met_text"]

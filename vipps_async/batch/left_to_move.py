@@ -12,7 +12,8 @@ from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RequestedTotals, RowStore
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
-from vipps_async.journals.protocol import Journal, Outcome
+from vipps_async.journals.entries import Outcome
+from vipps_async.journals.protocol import Journal
 
 __all__ = ["LeftToMove", "left_to_move"]
 

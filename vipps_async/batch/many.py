@@ -33,7 +33,7 @@ from vipps_async.errors import (
     OrderNotFoundError,
     VippsError,
 )
-from vipps_async.journals.protocol import Entry, Outcome
+from vipps_async.journals.entries import Entry, Outcome
 from vipps_async.journals.rows import DamagedEntryError
 from vipps_async.not_given import NOT_GIVEN
 

@@ -7,7 +7,7 @@ from attrs import evolve
 from vipps_async.batch.results import RowCause, RowResult, moved_by
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi, PaymentCommand, PaymentState
-from vipps_async.journals.protocol import Entry, Outcome
+from vipps_async.journals.entries import Entry, Outcome
 from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
 

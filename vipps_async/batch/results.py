@@ -38,7 +38,7 @@ from vipps_async.errors import (
     UserError,
     VippsError,
 )
-from vipps_async.journals.protocol import Entry
+from vipps_async.journals.entries import Entry
 
 __all__ = [
     "Hold",

@@ -17,7 +17,8 @@ from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi, PaymentCommand
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.core.undecided import may_yet_capture
-from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
+from vipps_async.journals.entries import Entry, Intent, Outcome
+from vipps_async.journals.protocol import Journal
 from vipps_async.not_given import NOT_GIVEN
 from vipps_async.session import VippsSession
 

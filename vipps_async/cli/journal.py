@@ -23,8 +23,9 @@ from vipps_async.cli.output import UNPRINTED, columns, emit_lines, finish, json_
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
+from vipps_async.journals.entries import DamagedEntry, Entry
 from vipps_async.journals.methods import DEFAULT_AGE, LEAST_AGE
-from vipps_async.journals.protocol import DamagedEntry, Entry, Journal
+from vipps_async.journals.protocol import Journal
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.session import VippsSession
 

@@ -21,7 +21,8 @@ from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.undecided import damaged_text
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
-from vipps_async.journals.protocol import DamagedEntry, Entry, Intent, Journal, Outcome
+from vipps_async.journals.entries import DamagedEntry, Entry, Intent, Outcome
+from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
 
 __all__ = ["decisions"]

@@ -18,7 +18,8 @@ from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentState
 from vipps_async.errors import VippsError
-from vipps_async.journals.protocol import Entry, Intent, Journal
+from vipps_async.journals.entries import Entry, Intent
+from vipps_async.journals.protocol import Journal
 from vipps_async.money import format_amount
 from vipps_async.session import VippsSession
 

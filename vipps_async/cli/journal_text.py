@@ -14,7 +14,7 @@ from vipps_async.core.ending import OTHERWISE_ADVICE
 from vipps_async.core.recovery_report import CarriedOut, LeftOpen, RecoveryReport, Refused
 from vipps_async.core.verdict import LOOKS_APART
 from vipps_async.errors import VippsError
-from vipps_async.journals.protocol import Entry, Intent, Outcome
+from vipps_async.journals.entries import Entry, Intent, Outcome
 from vipps_async.money import format_amount
 
 __all__ = [

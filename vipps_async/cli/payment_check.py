@@ -13,7 +13,8 @@ from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.stored_error import dropped_text
 from vipps_async.core.undecided import PaymentRecord, damaged_text, read_record
 from vipps_async.errors import Effect, IdempotencyMismatchError, JournalError, OrderLockedError, VippsError
-from vipps_async.journals.protocol import DamagedEntry, Entry, Journal, Outcome
+from vipps_async.journals.entries import DamagedEntry, Entry, Outcome
+from vipps_async.journals.protocol import Journal
 from vipps_async.money import format_amount
 
 __all__ = ["Checked", "JournalCheck"]

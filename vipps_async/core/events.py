@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from vipps_async.core.operation import Call
 from vipps_async.errors import VippsError
-from vipps_async.journals.protocol import Intent
+from vipps_async.journals.entries import Intent
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -29,7 +29,7 @@ from vipps_async.core.stored_error import is_permanent
 from vipps_async.core.token import Token
 from vipps_async.core.verdict import Facts, Verdict, decide
 from vipps_async.errors import VippsError
-from vipps_async.journals.protocol import KeyOrigin
+from vipps_async.journals.entries import KeyOrigin
 
 __all__ = ["FailedCall"]
 

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from vipps_async.core.events import EventLog
 from vipps_async.errors import ConfigurationError
-from vipps_async.journals.protocol import Entry, Journal, World
+from vipps_async.journals.entries import Entry, World
+from vipps_async.journals.protocol import Journal
 
 __all__ = ["JournalAccess"]
 

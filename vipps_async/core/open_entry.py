@@ -21,7 +21,7 @@ from vipps_async.core.stored_error import dropped_text, is_permanent, stored_err
 from vipps_async.core.stored_outcome import OUTCOMES, answer_record
 from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
 from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
-from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome
+from vipps_async.journals.entries import Attempts, Entry, Intent, KeyOrigin, Outcome
 
 __all__ = ["RUN", "Lane", "OpenEntry", "RecoveryRun"]
 

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from vipps_async.core.dialect import Dialect
 from vipps_async.errors import ApiError, VippsError
-from vipps_async.journals.protocol import KeyOrigin
+from vipps_async.journals.entries import KeyOrigin
 
 __all__ = [
     "Applied",

@@ -13,7 +13,7 @@ from vipps_async.core.batch import AmountRule, BatchOperation, BatchRow
 from vipps_async.core.dialect import Dialect
 from vipps_async.core.operation import Call, Operation, Runner
 from vipps_async.errors import ApiError, InvalidInputError
-from vipps_async.journals.protocol import Intent
+from vipps_async.journals.entries import Intent
 from vipps_async.money import Money, format_amount
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 

@@ -7,7 +7,7 @@ import orjson
 from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.input_rules import check_idempotency_key
-from vipps_async.journals.protocol import Intent, KeyOrigin
+from vipps_async.journals.entries import Intent, KeyOrigin
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["choose_key", "given_secrets", "has_flag", "key_if_given", "unknown_operation"]

@@ -36,7 +36,7 @@ from vipps_async.errors import (
     TransportError,
     VippsError,
 )
-from vipps_async.journals.protocol import KeyOrigin
+from vipps_async.journals.entries import KeyOrigin
 from vipps_async.transports.protocol import Request, Transport
 
 __all__ = ["Pipeline", "render"]

@@ -23,18 +23,8 @@ from vipps_async.core.stored_outcome import OUTCOMES, about, answer_on_record, a
 from vipps_async.core.verdict import Verdict, effect_of
 from vipps_async.errors import ApiError, ConfigurationError, Effect, JournalError, OrderLockedError, VippsError
 from vipps_async.idempotency_keys import new_idempotency_key
-from vipps_async.journals.protocol import (
-    AcquireResult,
-    Attempts,
-    DamagedEntry,
-    Entry,
-    Intent,
-    Journal,
-    KeyOrigin,
-    Outcome,
-    Settlement,
-    World,
-)
+from vipps_async.journals.entries import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement, World
+from vipps_async.journals.protocol import AcquireResult, Journal
 from vipps_async.journals.rows import DamagedEntryError
 from vipps_async.time_limits import TimeLimit
 

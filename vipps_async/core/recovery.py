@@ -18,7 +18,8 @@ from vipps_async.core.recovery_limit import RecoveryLimiter
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport
 from vipps_async.core.stored_error import dropped_text, write_drop
 from vipps_async.errors import JournalError
-from vipps_async.journals.protocol import AcquireResult, Entry, Intent
+from vipps_async.journals.entries import Entry, Intent
+from vipps_async.journals.protocol import AcquireResult
 
 __all__ = ["Recovery"]
 

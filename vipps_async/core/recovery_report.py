@@ -6,7 +6,7 @@ from datetime import datetime
 
 from attrs import field, frozen, mutable
 
-from vipps_async.journals.protocol import DamagedEntry, Entry, Intent
+from vipps_async.journals.entries import DamagedEntry, Entry, Intent
 
 __all__ = ["MOST_NAMED", "CarriedOut", "LeftOpen", "RecoveryReport", "Refused"]
 

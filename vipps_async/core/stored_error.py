@@ -11,7 +11,7 @@ from vipps_async import errors
 from vipps_async.core.dialect import Dialect
 from vipps_async.core.token import is_about_token
 from vipps_async.errors import ApiError, ErrorInfo
-from vipps_async.journals.protocol import Attempts, Outcome, Settlement
+from vipps_async.journals.entries import Attempts, Outcome, Settlement
 
 __all__ = ["dropped_text", "is_permanent", "read_stored_error", "stored_error", "write_drop", "write_stored_error"]
 

@@ -13,7 +13,8 @@ from vipps_async.core.pipeline import render
 from vipps_async.core.stored_error import dropped_text, read_stored_error, write_stored_error
 from vipps_async.core.verdict import Verdict
 from vipps_async.errors import Effect, IdempotencyMismatchError, JournalError, OrderLockedError, VippsError
-from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome
+from vipps_async.journals.entries import Attempts, Entry, Intent, Outcome
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.money import format_amount
 
 __all__ = ["OUTCOMES", "about", "answer_on_record", "answer_record", "attempts_after", "on_record"]

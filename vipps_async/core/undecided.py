@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from vipps_async.core.stored_error import dropped_text
-from vipps_async.journals.protocol import DamagedEntry, Entry, Journal
+from vipps_async.journals.entries import DamagedEntry, Entry
+from vipps_async.journals.protocol import Journal
 
 __all__ = ["PaymentRecord", "damaged_text", "may_yet_capture", "read_record", "send_again"]
 

@@ -11,7 +11,7 @@ from vipps_async.config import Settings
 from vipps_async.core.clock import Clock
 from vipps_async.errors import JournalError, TransportError
 from vipps_async.input_rules import LOOPBACK
-from vipps_async.journals.protocol import World
+from vipps_async.journals.entries import World
 from vipps_async.transports.protocol import Request, Transport
 
 __all__ = ["find_world"]

@@ -18,8 +18,8 @@ from vipps_async.diagnosis.local import check_journal, check_versions
 from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.diagnosis.settings import Place, check_environment, check_settings, proxy_of, settings_at
 from vipps_async.errors import JournalError
+from vipps_async.journals.entries import World
 from vipps_async.journals.postgres.place import PostgresPlace
-from vipps_async.journals.protocol import World
 from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Transport
 

@@ -17,8 +17,9 @@ from vipps_async._version import __version__
 from vipps_async.core.clock import Clock
 from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.errors import VippsError
+from vipps_async.journals.entries import DamagedEntry, World
 from vipps_async.journals.postgres.place import PostgresPlace
-from vipps_async.journals.protocol import DamagedEntry, Journal, World
+from vipps_async.journals.protocol import Journal
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 

@@ -20,7 +20,7 @@ from vipps_async.ecom.requests import (
 )
 from vipps_async.ecom.responses import CancelResult, InitiatedPayment
 from vipps_async.input_rules import check_amount, check_flag, check_order_id, check_transaction_text
-from vipps_async.journals.protocol import Intent, KeyOrigin
+from vipps_async.journals.entries import Intent, KeyOrigin
 from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 

@@ -16,7 +16,7 @@ from vipps_async.epayment.request_bodies import CreatePaymentRequest
 from vipps_async.epayment.requests import cancel_request, modification_request
 from vipps_async.epayment.responses import CancelledPayment, CreatedPayment
 from vipps_async.input_rules import check_reference
-from vipps_async.journals.protocol import Intent, KeyOrigin
+from vipps_async.journals.entries import Intent, KeyOrigin
 from vipps_async.money import Money
 
 __all__ = ["cancel_call", "create_call", "money_call", "rebuild_call"]

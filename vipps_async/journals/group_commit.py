@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from attrs import define, frozen
 
 from vipps_async.errors import JournalError
-from vipps_async.journals.protocol import DamagedEntry, Entry, World
+from vipps_async.journals.entries import DamagedEntry, Entry, World
 from vipps_async.journals.rows import UnfitError
 from vipps_async.journals.rules import Command, CommandResult, Release, Settle
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
 from vipps_async.errors import JournalError
+from vipps_async.journals.entries import DamagedEntry, Entry, World
 from vipps_async.journals.methods import JournalMethods
-from vipps_async.journals.protocol import DamagedEntry, Entry, World
 from vipps_async.journals.rules import Command, CommandResult, Release, Settle, check_world
 from vipps_async.journals.slots import Slots
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
-from vipps_async.journals.protocol import AcquireResult, Attempts, DamagedEntry, Entry, Intent, Settlement
+from vipps_async.journals.entries import Attempts, DamagedEntry, Entry, Intent, Settlement
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.journals.rules import (
     Attempt,
     Begin,

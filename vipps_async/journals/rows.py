@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 from vipps_async.errors import Effect, JournalError
-from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
+from vipps_async.journals.entries import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 
 __all__ = [
     "COLUMNS",

@@ -10,17 +10,8 @@ from datetime import datetime, timedelta
 from attrs import define, evolve
 
 from vipps_async.errors import InvalidInputError, JournalError
-from vipps_async.journals.protocol import (
-    AcquireResult,
-    Attempts,
-    Entry,
-    Intent,
-    KeyOrigin,
-    Outcome,
-    Settlement,
-    World,
-    is_storable,
-)
+from vipps_async.journals.entries import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement, World, is_storable
+from vipps_async.journals.protocol import AcquireResult
 
 __all__ = [
     "FINAL",

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from attrs import define, evolve
 
-from vipps_async.journals.protocol import AcquireResult, Entry, Intent
+from vipps_async.journals.entries import Entry, Intent
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.journals.rules import Begin, Command, CommandResult, apply, open_beside, same_operation
 
 __all__ = ["Identity", "Payment", "Slot", "Slots", "is_read_for", "payment_of", "payment_to_read"]

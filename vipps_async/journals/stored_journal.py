@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from attrs import frozen
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
+from vipps_async.journals.entries import Entry, World
 from vipps_async.journals.group_commit import GroupCommit, PendingCommand, Row, Store, WriteCondition, is_count
 from vipps_async.journals.methods import JournalMethods
-from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rules import Command, CommandResult, Release, Settle
 
 __all__ = ["LARGEST_BACKLOG", "StoredJournal"]

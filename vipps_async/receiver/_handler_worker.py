@@ -17,7 +17,8 @@ from attrs import field, frozen
 
 from vipps_async.core.events import EventLog, place_of
 from vipps_async.errors import CallbackError, JournalError
-from vipps_async.journals.protocol import AcquireResult, Intent, Journal, Outcome, Settlement
+from vipps_async.journals.entries import Intent, Outcome, Settlement
+from vipps_async.journals.protocol import AcquireResult, Journal
 from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._source import Handler, Notification, Source
 from vipps_async.session import VippsSession

@@ -23,7 +23,7 @@ from vipps_async.errors import (
     InvalidInputError,
     JournalError,
 )
-from vipps_async.journals.protocol import DamagedEntry, Entry, Intent, Outcome
+from vipps_async.journals.entries import DamagedEntry, Entry, Intent, Outcome
 from vipps_async.money import format_amount
 from vipps_async.reconciliation.day import Day, KnownOperation, first_cancels
 from vipps_async.reconciliation.lookups import Lookups

@@ -11,8 +11,8 @@ from attrs import field, frozen, mutable
 
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import InvalidInputError
+from vipps_async.journals.entries import DamagedEntry, Entry, Outcome
 from vipps_async.journals.methods import JournalMethods
-from vipps_async.journals.protocol import DamagedEntry, Entry, Outcome
 from vipps_async.time_zone import DEFAULT_ZONE, TimeZone
 
 __all__ = ["Day", "DayEntries", "KnownOperation", "entries_of_day", "first_cancels"]

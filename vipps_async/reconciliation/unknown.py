@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from vipps_async.core.batch import WITH_AMOUNT
 from vipps_async.core.payment_api import HistoryEntry
-from vipps_async.journals.protocol import Outcome
+from vipps_async.journals.entries import Outcome
 from vipps_async.reconciliation.day import KnownOperation
 
 __all__ = ["unknown_to_journal"]

@@ -14,7 +14,7 @@ from tests.toy.api import TOY_API
 from vipps_async import PostgresJournal, RetryPolicy
 from vipps_async.batch import BatchOperation, BatchRow, Origin, RowOutcome, capture_many
 from vipps_async.batch.layout import Layout
-from vipps_async.journals.protocol import Intent, KeyOrigin, Outcome, Settlement
+from vipps_async.journals.entries import Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 

@@ -11,10 +11,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from vipps_async.errors import Effect, JournalError
+from vipps_async.journals.entries import Entry, World
 from vipps_async.journals.group_commit import Row, WriteCondition
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres.database import Database
-from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, row_values, state_values
 from vipps_async.journals.rules import Command, CommandResult, check_world
 from vipps_async.journals.slots import Payment, Slots, is_read_for, payment_to_read

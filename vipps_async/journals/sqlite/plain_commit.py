@@ -12,7 +12,8 @@ from datetime import datetime
 
 from attrs import define, evolve, field
 
-from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, KeyOrigin, Outcome
+from vipps_async.journals.entries import Attempts, Entry, Intent, KeyOrigin, Outcome
+from vipps_async.journals.protocol import AcquireResult
 from vipps_async.journals.rows import begun_values, ended_values
 from vipps_async.journals.rules import FINAL, Begin, Command, CommandResult, Settle
 from vipps_async.journals.slots import Identity, Payment, payment_of, payment_to_read

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vipps_async.errors import JournalError
+from vipps_async.journals.entries import DamagedEntry, Entry, World
 from vipps_async.journals.group_commit import Row
-from vipps_async.journals.protocol import DamagedEntry, Entry, World
 from vipps_async.journals.rows import (
     COLUMNS,
     DamagedEntryError,

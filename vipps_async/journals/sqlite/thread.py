@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vipps_async.errors import JournalError
+from vipps_async.journals.entries import World
 from vipps_async.journals.group_commit import Row, WriteCondition
-from vipps_async.journals.protocol import World
 from vipps_async.journals.rules import Command, CommandResult
 from vipps_async.journals.sqlite.store import SqliteStore
 
