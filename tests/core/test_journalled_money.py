@@ -56,7 +56,8 @@ async def test_leases_outlast_what_they_are_taken_for() -> None:
         find_world=_vipps,
     )
     await runner.run(call)
-    await runner.claim(journal.intents[0])
+    (entry,) = await journal.find(payment=journal.intents[0].payment, merchant_serial_number="123456")
+    await runner.claim(entry)
     assert [lease >= DEADLINE + 5.0 for lease in journal.begun] == [True]
     assert [lease >= 3 * DEADLINE for lease in journal.claimed] == [True]
     await runner.aclose()

@@ -295,6 +295,30 @@ class TestEnding:
         entry = await shop.entry()
         assert (entry.settlement, entry.owner, entry.note) == (None, "", note)
 
+    async def test_cancelled_while_the_journal_leases(self, shop: Shop) -> None:
+        """A lease that the journal grants when nobody waits for it any more is given back, too."""
+        await left_open(shop, LOST)
+        intent, leased = (await shop.entry()).intent, asyncio.Event()
+
+        class Late(MemoryJournal):
+            async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
+                await super().claim(intent, owner=owner, lease=lease)
+                leased.set()
+                await asyncio.Event().wait()
+                raise AssertionError
+
+        journal = Late(clock=shop.hands)
+        await journal.open()
+        await journal.begin(intent, owner="gone", lease=0)
+        task = asyncio.create_task(shop.session(journal=journal).recover())
+        await asyncio.wait_for(leased.wait(), 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        (entry,) = await journal.find(payment=intent.payment, merchant_serial_number=intent.merchant_serial_number)
+        assert (entry.settlement, entry.owner) == (None, "")
+        assert (await MemoryJournal.claim(journal, intent, owner="next", lease=60))[0] is AcquireResult.ACQUIRED
+
     @pytest.mark.parametrize("method", ["claim", "settle", "release", "open_entries", "flush"])
     async def test_a_store_that_fails_ends_it_with_its_own_error(self, shop: Shop, method: str) -> None:
         """The JournalError itself is raised, not a group, from whichever method."""

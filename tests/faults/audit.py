@@ -11,7 +11,7 @@ import orjson
 from attrs import evolve, field, frozen, mutable
 
 from tests.faults.attempts import Attribution
-from vipps_async import Effect, Entry, Intent, Journal, Outcome, VippsError
+from vipps_async import Effect, Entry, Intent, Journal, JournalError, Outcome, VippsError
 from vipps_async.errors import CancelError, CaptureError, IdempotencyMismatchError, OrderLockedError, RefundError
 
 __all__ = ["Asked", "Audit", "Moved", "Noted", "Paid", "Told", "Verdict", "audit", "noted_in", "told_by_error"]
@@ -31,6 +31,8 @@ _TRACES = {
 }
 #: The other way round.
 _NAMES = {trace: operation for operation, traces in _TRACES.items() for trace in traces}
+#: How the advice begins where the journal did not answer in time, or not before the lease had run out.
+_OF_JOURNAL = ("it had no effect, but the journal could not note that", "another worker, or recovery, has taken this")
 
 
 class Verdict(enum.Enum):
@@ -63,6 +65,8 @@ class Told:
     doubtful: bool = True
     #: Whether somebody else had leased the operation, who may have been in doubt at that moment.
     leased_elsewhere: bool = False
+    #: Whether the doubt came from the journal, which did not answer in time, as the error says.
+    by_journal: bool = False
     #: When the call ended, by the same count as its number.
     ended: int = 0
     #: The API that it was asked over.
@@ -81,7 +85,14 @@ def told_by_error(error: VippsError) -> Told:
         verdict = Verdict.REFUSED if isinstance(error, _REFUSALS) else Verdict.NO_EFFECT
     # Vipps' own lock has a status.
     leased_elsewhere = isinstance(error, OrderLockedError) and error.status == 0
-    return Told(verdict, error=type(error).__name__, effect=error.effect.name, leased_elsewhere=leased_elsewhere)
+    by_journal = isinstance(error, JournalError) or error.advice.startswith(_OF_JOURNAL)
+    return Told(
+        verdict,
+        error=type(error).__name__,
+        effect=error.effect.name,
+        leased_elsewhere=leased_elsewhere,
+        by_journal=by_journal,
+    )
 
 
 @mutable(kw_only=True)
@@ -259,6 +270,8 @@ class Audit:
     needless_doubt: int = 0
     #: The same, of which a caller was cancelled before anything left: no violation, since its intent may be open.
     doubt_by_cancelling: int = 0
+    #: The same, of which the journal did not answer within seconds, on a machine with too much to do: no violation.
+    doubt_by_journal: int = 0
     #: Those who were told that the payment has something open at the other API: no violation where that may be so.
     closed: int = 0
     #: Wrong amounts that were told or noted because Vipps answered so, where none was asked for: no violation, since
@@ -439,6 +452,9 @@ def _check_doubt(found: Audit, one: Asked, of_order: list[Asked], *, journalled:
         if any(other.verdict is Verdict.CANCELLED for other in known):
             # It was cancelled while its intent was written: in the journal that is begun, whether it left or not.
             found.doubt_by_cancelling += 1
+            continue
+        if told.by_journal:
+            found.doubt_by_journal += 1
             continue
         found.blame("needless_doubt", one, f"no attempt was in doubt, and it was told {told.effect} {told.error}")
 

@@ -53,8 +53,8 @@ PATIENT_RETRY = evolve(RETRY, deadline=60.0)
 #: How often a lost order is begun anew under another order id.
 _ORDER_IDS = 3
 #: How many recoveries are tried under fire unless told otherwise, and how many more once it is calm.
-_UNDER_FIRE, _IN_CALM = 4, 40
-#: Seconds between two recoveries: the last leases run out in 1.5 deadlines.
+_UNDER_FIRE, _IN_CALM = 4, 100
+#: Seconds between two recoveries: the last leases, those of a recovery, run out in 7.5 deadlines.
 _BETWEEN_RECOVERIES = 0.5
 #: Seconds of the client's clock between two recoveries in calm: two looks count only a minute apart.
 _BETWEEN_LOOKS = 90.0
@@ -138,6 +138,7 @@ class StormReport:
         yield f"  needless doubt      {found.needless_doubt}"
         yield f"  closed to an API    {found.closed} were told that the payment has something open at the other one"
         yield f"  doubt by cancelling {found.doubt_by_cancelling}"
+        yield f"  doubt by journal    {found.doubt_by_journal}"
         yield f"  wrong amounts       {found.wrong_amounts}"
         yield f"  lies believed       {found.lies_believed}"
         yield f"  unknown at the end  {found.unknown}"

@@ -32,7 +32,7 @@ async def test_kills_leave_nothing_undecided(
     if name == "postgres":
         place = f"{request.getfixturevalue('postgres_schema')}@{request.getfixturevalue('postgres_dsn')}"
     report = await run_kills(kills=26, seed=len(name), rate=0.08, place=place, journal_name=name, api=api)
-    figures = list(report.lines())
+    figures = "\n".join(report.lines())
     assert not report.failed, figures
     assert report.kills.total() == 26
     assert {phase.value for phase in Phase} <= set(report.kills), figures

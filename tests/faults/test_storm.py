@@ -55,7 +55,7 @@ async def test_money_moves_once_in_a_storm(
         journal_name=name,
         api=api,
     )
-    figures = list(report.lines())
+    figures = "\n".join(report.lines())
     assert not report.failed, figures
     assert report.audit.asked["capture"] > captures * 0.9, figures
     assert report.captured > report.refunded > 0
@@ -83,7 +83,7 @@ async def test_what_is_sent_again_and_refused_after_the_horizon_is_settled_after
     )
     assert report.told["unknown"] == 2
     assert report.settled["refused"] == 2
-    assert not report.failed, list(report.lines())
+    assert not report.failed, "\n".join(report.lines())
 
 
 def _steady(plan: OrderPlan) -> OrderPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -212,11 +213,22 @@ class Recorder:
         """Ask whether a call took effect; see `Pipeline.reconcile`."""
         return await self._pipeline.reconcile(call, within=self._deadline)
 
-    async def claim(self, intent: Intent) -> tuple[AcquireResult, Entry, str]:
+    async def claim(self, found: Entry) -> tuple[AcquireResult, Entry, str]:
         """Lease an open entry for recovery; also returns the owner's name to go on with."""
         owner = self._new_owner()
-        acquired, entry = await self.journal.claim(intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
+        try:
+            acquired, entry = await self.journal.claim(found.intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
+        except asyncio.CancelledError:
+            # It may be leased or not.
+            await self.give_back(found, owner)
+            raise
         return acquired, entry, owner
+
+    async def give_back(self, entry: Entry, owner: str) -> None:
+        """End the lease of a recovery that is cut short: nobody need wait for its end. Raises nothing of its own."""
+        with contextlib.suppress(JournalError, TimeoutError):
+            async with asyncio.timeout(_NOTE_PATIENCE):
+                await self.release(entry.intent, entry.note or "a recovery was cut short", owner=owner)
 
     def now(self) -> datetime:
         """Return the time of day that attempts and looks are measured by; aware, UTC."""

@@ -17,7 +17,6 @@ from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery_limit import RecoveryLimiter
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport
 from vipps_async.core.stored_error import dropped_text, write_drop
-from vipps_async.errors import JournalError
 from vipps_async.journals.entries import Entry, Intent
 from vipps_async.journals.protocol import AcquireResult
 
@@ -150,7 +149,7 @@ class Recovery:
         for entry in await self._recorder.entries_of(payment):
             if entry.intent.key != key or entry.settlement is not None or entry.intent.operation in self._passed_over:
                 continue
-            acquired, mine, owner = await self._recorder.claim(entry.intent)
+            acquired, mine, owner = await self._recorder.claim(entry)
             if acquired is not AcquireResult.ACQUIRED:
                 continue
             attempts = evolve(mine.attempts, refusal=write_drop(self._recorder.now()))
@@ -188,7 +187,7 @@ class Recovery:
 
     async def _lease_and_settle(self, found: Entry, lane: Lane, run: RecoveryRun) -> None:
         report = run.report
-        acquired, entry, owner = await self._recorder.claim(found.intent)
+        acquired, entry, owner = await self._recorder.claim(found)
         report.seen += 1
         if acquired is AcquireResult.ACQUIRED:
             await self._settle_leased(
@@ -210,11 +209,8 @@ class Recovery:
         except GeneratorExit:
             raise
         except BaseException:
-            # Cancelled, or the store failed in another lane: nobody need wait for the lease to end.
-            with contextlib.suppress(JournalError):
-                await self._recorder.release(
-                    entry.intent, entry.note or "a recovery was cut short", owner=settling.owner
-                )
+            # Cancelled, or the store failed in another lane.
+            await self._recorder.give_back(entry, settling.owner)
             raise
 
 
