@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
-from attrs import define
+from attrs import Factory, define
 
 from tests.core.virtual_time import run_in_virtual_time
 from vipps_async import AiohttpTransport, Request, Response
@@ -156,6 +156,61 @@ def test_what_was_given_up_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(aiohttp.ClientConnectionError):
         prepared.write(Mock(spec=ResponseHandler))
     assert not prepared.sent
+
+
+# --- requests of one turn --------------------------------------------------------------------------------------------
+
+
+@define
+class AtHand:
+    """A connector whose connections stand already; it notes what is done with them."""
+
+    done: list[str] = Factory(list)
+
+    async def connect(self, _request: object, _traces: object, _timeout: object) -> Any:
+        """Return a connection at once."""
+        self.done.append("connected")
+        protocol = ResponseHandler(asyncio.get_running_loop())
+        wire = Mock(spec=asyncio.Transport)
+        wire.get_extra_info.return_value = None
+        wire.is_closing.return_value = False
+        wire.write.side_effect = lambda _data: self.done.append("written")
+        protocol.connection_made(wire)
+        return Mock(protocol=protocol, transport=wire, close=lambda: self.done.append("closed"))
+
+
+async def _at_hand(count: int, *, is_alone: bool, turns: int) -> list[str]:
+    """Begin exchanges, cancel them after so many turns of the loop, and return what was done."""
+    connector = AtHand()
+    request = _post("http://h/p")
+    target = parse_target(request.url)
+    destination = Destination(target.server, verify=True, loop=asyncio.get_running_loop())
+    exchanges = [
+        asyncio.create_task(
+            exchange(
+                cast("aiohttp.BaseConnector", connector), request, target, destination=destination, is_alone=is_alone
+            )
+        )
+        for _ in range(count)
+    ]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for one in exchanges:
+        one.cancel()
+    await asyncio.wait(exchanges)
+    assert all(one.cancelled() for one in exchanges)
+    return connector.done
+
+
+async def test_requests_of_one_turn_are_written_one_after_the_other() -> None:
+    """A proxy on the same machine is woken once for all of them; one that is alone waits for no turn."""
+    assert (await _at_hand(3, is_alone=False, turns=2))[:6] == ["connected"] * 3 + ["written"] * 3
+    assert (await _at_hand(1, is_alone=True, turns=1))[:2] == ["connected", "written"]
+
+
+async def test_cancelled_before_its_turn_nothing_is_written() -> None:
+    """What is cancelled between the connection and the write has certainly not been sent."""
+    assert await _at_hand(3, is_alone=False, turns=1) == ["connected"] * 3 + ["closed"] * 3
 
 
 # --- over real sockets ---------------------------------------------------------------------------------------------

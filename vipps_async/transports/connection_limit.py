@@ -27,14 +27,15 @@ class ConnectionLimit:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._free = limit
+        #: Slots that nobody has taken.
+        self.free: int = limit
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def try_acquire(self) -> bool:
         """Take a slot if there is a free one."""
         # Nobody waits while one is free: whoever gives one back hands it on.
-        if self._free:
-            self._free -= 1
+        if self.free:
+            self.free -= 1
             return True
         return False
 
@@ -78,4 +79,4 @@ class ConnectionLimit:
             if not slot.done():
                 slot.set_result(None)
                 return
-        self._free += 1
+        self.free += 1

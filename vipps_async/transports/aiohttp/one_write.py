@@ -44,6 +44,7 @@ async def exchange(
     target: Target,
     *,
     destination: Destination,
+    is_alone: bool = True,
 ) -> Response:
     """Send a request over a connection of a connector's, and read the answer.
 
@@ -52,6 +53,8 @@ async def exchange(
         request: what to send.
         target: where to.
         destination: the server of the target.
+        is_alone: whether no other request is under way. Those of one turn of the event loop are written one right after
+            the other otherwise: a proxy on this machine is woken once for all of them, not once for each.
 
     Raises:
         vipps_async.errors.TransportError: as `Transport.send` says.
@@ -71,6 +74,8 @@ async def exchange(
             protocol.set_response_params(
                 skip_payload=request.method == hdrs.METH_HEAD, read_until_eof=True, auto_decompress=False, **BOUNDS
             )
+            if not is_alone:
+                await asyncio.sleep(0)
             prepared.write(protocol)
             await answer.start(protocol, prepared)
             return await read_answer(answer, lost=protocol.exception, progress=prepared.progress)

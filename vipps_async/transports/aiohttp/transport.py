@@ -139,7 +139,13 @@ class AiohttpTransport:
                 connector = session.connector
                 assert connector is not None  # noqa: S101 - that of a session which is open
                 try:
-                    return await one_write.exchange(connector, request, target, destination=self._to(target))
+                    return await one_write.exchange(
+                        connector,
+                        request,
+                        target,
+                        destination=self._to(target),
+                        is_alone=self._slots.free == self._limit - 1,
+                    )
                 except UnknownVersion:
                     await self._fall_back(session)
             return await self._exchange(request, target)
