@@ -7,21 +7,21 @@ from typing import Any, Final, TypeVar
 
 from attrs import evolve
 
-from vipps_async.core.operation import AuditInfo, Call, MoneyOperation, Repeat
+from vipps_async.core.operation import AuditInfo, Call, Repeat
 from vipps_async.core.payment_calls import choose_key, has_flag, unknown_operation
 from vipps_async.epayment.dialect import EPAYMENT
-from vipps_async.epayment.operations import CANCEL, CREATE, OPERATIONS
+from vipps_async.epayment.operations import CANCEL, CREATE, OPERATIONS, AmountOperation
 from vipps_async.epayment.reconcile import reconcile_cancel, reconcile_create, reconcile_money
 from vipps_async.epayment.request_bodies import CreatePaymentRequest
 from vipps_async.epayment.requests import cancel_request, modification_request
-from vipps_async.epayment.responses import CancelledPayment, CreatedPayment
+from vipps_async.epayment.responses import CancelledPayment, CreatedPayment, MovedPayment
 from vipps_async.input_rules import check_reference
 from vipps_async.journals.protocol import Intent, KeyOrigin
 from vipps_async.money import Money
 
 __all__ = ["cancel_call", "create_call", "money_call", "rebuild_call"]
 
-R = TypeVar("R")
+R = TypeVar("R", bound=MovedPayment)
 
 #: ISO 4217's code for no currency: a cancel names none.
 _NO_CURRENCY: Final = "XXX"
@@ -53,7 +53,7 @@ def create_call(body: CreatePaymentRequest, *, idempotency_key: str | None) -> C
 
 
 def money_call(
-    operation: MoneyOperation[R],
+    operation: AmountOperation[R],
     reference: str,
     *,
     amount: Money,
@@ -63,7 +63,7 @@ def money_call(
     """Make the call of an operation that is given an amount.
 
     Args:
-        operation: CAPTURE or REFUND.
+        operation: which.
         reference: the payment.
         amount: how much.
         idempotency_key: None: a new one is made.
@@ -117,7 +117,7 @@ def rebuild_call(intent: Intent) -> Call[Any]:
         )
     # Each of the others has an amount, whatever a damaged row says.
     operation = OPERATIONS.get(intent.operation)
-    if intent.amount is not None and isinstance(operation, MoneyOperation):
+    if intent.amount is not None and isinstance(operation, AmountOperation):
         return _money_call(operation, reference, key=key, audit=audit)
     if intent.amount is not None and intent.operation == CREATE.verb:
         amount = Money(intent.amount, intent.currency)
@@ -141,7 +141,7 @@ def _audit_of_create(amount: Money) -> AuditInfo:
 
 
 def _money_call(
-    operation: MoneyOperation[R],
+    operation: AmountOperation[R],
     reference: str,
     *,
     key: str,

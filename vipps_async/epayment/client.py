@@ -190,8 +190,7 @@ class EpaymentApi(PaymentClient[Payment]):
             OutcomeUnknown: it could not be found out whether the capture took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        call: Call[CapturedPayment] = money_call(CAPTURE, reference, amount=amount, idempotency_key=idempotency_key)
-        return await self._runner.run(call)
+        return await self._runner.run(money_call(CAPTURE, reference, amount=amount, idempotency_key=idempotency_key))
 
     async def refund(self, reference: str, *, amount: Money, idempotency_key: str | None = None) -> RefundedPayment:
         """Pay back what was captured or a part of it, up to 365 days after the reservation.
@@ -209,8 +208,7 @@ class EpaymentApi(PaymentClient[Payment]):
             OutcomeUnknown: it could not be found out whether the refund took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        call: Call[RefundedPayment] = money_call(REFUND, reference, amount=amount, idempotency_key=idempotency_key)
-        return await self._runner.run(call)
+        return await self._runner.run(money_call(REFUND, reference, amount=amount, idempotency_key=idempotency_key))
 
     async def cancel(self, reference: str, *, cancel_transaction_only: bool = False) -> CancelledPayment:
         """Cancel all of a payment that is not captured, for good: before the customer accepts, or what is left after.

@@ -21,6 +21,7 @@ from vipps_async.sandbox.wire.epayment_answers import (
     event_answer,
     events_answer,
     get_answer,
+    webhook_name,
 )
 from vipps_async.sandbox.wire.epayment_bodies import (
     MAX_KEY,
@@ -44,6 +45,7 @@ from vipps_async.sandbox.wire.epayment_errors import (
     words_of,
 )
 from vipps_async.sandbox.wire.epayment_fields import REFERENCE
+from vipps_async.sandbox.wire.epayment_money import MONEY
 from vipps_async.sandbox.wire.epayment_shipping import (
     SHIPPING_TIMEOUT,
     methods_of,
@@ -70,7 +72,7 @@ from vipps_async.sandbox.wire.gateway import refused_by_gateway
 from vipps_async.sandbox.wire.kept_answers import KeptAnswers
 
 #: The vendor's published limits for one reference, in calls a minute: of a sales unit; reads: of a subscription key.
-_PER_MINUTE = {"create": 5, "capture": 5, "cancel": 5, "refund": 5, "get": 120, "events": 120}
+_PER_MINUTE = {"create": 5, "get": 120, "events": 120, **dict.fromkeys(MONEY, 5)}
 _PAYMENTS = "/epayment/v1/payments"
 #: Captures and cancellations outside Norway end so many days after the reservation.
 _DAYS_ABROAD = 14
@@ -96,9 +98,16 @@ class EpaymentFace(Face):
             Route(operation="create", method="POST", path=_PAYMENTS, handle=self._create, kind=Kind.CREATES),
             Route(operation="get", method="GET", path=one, handle=self._get, kind=reads),
             Route(operation="events", method="GET", path=f"{one}/events", handle=self._events, kind=reads),
-            Route(operation="capture", method="POST", path=f"{one}/capture", handle=self._move),
-            Route(operation="refund", method="POST", path=f"{one}/refund", handle=self._move),
-            Route(operation="cancel", method="POST", path=f"{one}/cancel", handle=self._cancel),
+            *(
+                Route(
+                    operation=name,
+                    method="POST",
+                    path=f"{one}/{name}",
+                    handle=self._cancel if name == "cancel" else self._move,
+                    kind=money.kind,
+                )
+                for name, money in MONEY.items()
+            ),
             Route(operation="approve", method="POST", path=approve, handle=self._approve),
         ]
 
@@ -347,7 +356,7 @@ class EpaymentFace(Face):
         if event.name == "AUTHORIZED" and event.success:
             body |= authorized_facts(order, self.services.clock.now())
         return WebhookNews(
-            event=f"epayments.payment.{event.name.lower()}.v1",
+            event=webhook_name(event.name),
             sales_unit=payment.sales_unit,
             reference=payment.reference,
             body=body,
