@@ -57,7 +57,7 @@ EPAYMENT_MUTANTS: Final = (
         ("keep_answer=False", "keep_answer=True"),
         ("keep_answer=False, origin=KeyOrigin.GIVEN", "keep_answer=False, origin=KeyOrigin.MADE"),
         ("longest=EPAYMENT.longest_key", "longest=40"),
-        ('=has_flag(intent.body, "cancelTransactionOnly")', "=False"),
+        ('= has_flag(intent.body, "cancelTransactionOnly")', "= False"),
     ),
     *of(
         "core/payment_calls.py",

@@ -136,11 +136,7 @@ class Sums:
     @property
     def by_name(self) -> dict[str, int]:
         """All of them, and what remains."""
-        return {
-            **asdict(self),
-            "remaining_to_capture": self.remaining_to_capture,
-            "remaining_to_refund": self.remaining_to_refund,
-        }
+        return {name: getattr(self, name) for name in (*asdict(self), "remaining_to_capture", "remaining_to_refund")}
 
 
 def told_sums(history: Sequence[LogEntry]) -> Sums | None:

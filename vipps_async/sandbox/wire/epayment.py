@@ -21,7 +21,6 @@ from vipps_async.sandbox.wire.epayment_answers import (
     event_answer,
     events_answer,
     get_answer,
-    webhook_name,
 )
 from vipps_async.sandbox.wire.epayment_bodies import (
     MAX_KEY,
@@ -93,20 +92,14 @@ class EpaymentFace(Face):
         """Return the operations."""
         one = f"{_PAYMENTS}/{{reference}}"
         approve = "/epayment/v1/test/payments/{reference}/approve"
-        reads = Kind.READS
+        reads, adjust = Kind.READS, {**dict.fromkeys(MONEY, self._move), "cancel": self._cancel}
         return [
             Route(operation="create", method="POST", path=_PAYMENTS, handle=self._create, kind=Kind.CREATES),
             Route(operation="get", method="GET", path=one, handle=self._get, kind=reads),
             Route(operation="events", method="GET", path=f"{one}/events", handle=self._events, kind=reads),
             *(
-                Route(
-                    operation=name,
-                    method="POST",
-                    path=f"{one}/{name}",
-                    handle=self._cancel if name == "cancel" else self._move,
-                    kind=money.kind,
-                )
-                for name, money in MONEY.items()
+                Route(operation=name, method="POST", path=f"{one}/{name}", handle=handle, kind=MONEY[name].kind)
+                for name, handle in adjust.items()
             ),
             Route(operation="approve", method="POST", path=approve, handle=self._approve),
         ]
@@ -356,7 +349,7 @@ class EpaymentFace(Face):
         if event.name == "AUTHORIZED" and event.success:
             body |= authorized_facts(order, self.services.clock.now())
         return WebhookNews(
-            event=webhook_name(event.name),
+            event=f"epayments.payment.{event.name.lower()}.v1",
             sales_unit=payment.sales_unit,
             reference=payment.reference,
             body=body,

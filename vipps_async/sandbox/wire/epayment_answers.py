@@ -56,11 +56,6 @@ def events_answer(payment: Payment, events: Sequence[Event]) -> list[Json]:
     return [event_answer(payment, event) for event in events]
 
 
-def webhook_name(event: str) -> str:
-    """Return the name that an event of a payment is registered for by."""
-    return f"epayments.payment.{event.lower()}.v1"
-
-
 def event_answer(payment: Payment, event: Event) -> Json:
     """Return one event."""
     said: Json = {

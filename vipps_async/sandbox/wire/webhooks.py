@@ -13,7 +13,6 @@ from vipps_async.sandbox.ledger.events import NAMES
 from vipps_async.sandbox.ledger.reasons import Refused
 from vipps_async.sandbox.ledger.registrations import Registration
 from vipps_async.sandbox.wire import fields
-from vipps_async.sandbox.wire.epayment_answers import webhook_name
 from vipps_async.sandbox.wire.face import MSN_HEADER, Answer, ApiRequest, Face, Refusal, Route, json_answer
 from vipps_async.sandbox.wire.fields import Field, Violations, drop_nulls, read_fields, read_json, read_sales_unit
 from vipps_async.sandbox.wire.gateway import refused_by_gateway
@@ -29,7 +28,7 @@ _RECURRING = (
 #: What may be registered for: only ePayment's events ever come.
 EVENTS = frozenset(
     {
-        *map(webhook_name, NAMES),
+        *(f"epayments.payment.{name.lower()}.v1" for name in NAMES),
         *(f"recurring.{name}.v1" for name in _RECURRING.split()),
         _CHECK_IN,
         "login.merchant-initiated.ping.v1",
