@@ -123,14 +123,14 @@ def rebuild_call(intent: Intent) -> Call[Any]:
         only_unaccepted = has_flag(intent.body, "cancelTransactionOnly")
         by_state = partial(reconcile_cancel, reference, cancel_transaction_only=only_unaccepted)
         return adjusting_call(CANCEL, reference, by_state, audit, key=key)
-    if intent.amount is None:
-        # Each of the others has one, whatever a damaged row says.
-        raise unknown_operation(intent)
-    operation, amount = OPERATIONS.get(intent.operation), Money(intent.amount, intent.currency)
-    if isinstance(operation, AmountOperation):
+    # Each of the others has an amount, whatever a damaged row says.
+    operation = OPERATIONS.get(intent.operation)
+    if intent.amount is not None and isinstance(operation, AmountOperation):
+        amount = Money(intent.amount, intent.currency)
         by_key = partial(reconcile_money, operation, reference, idempotency_key=key, amount=amount)
         return adjusting_call(operation, reference, by_key, audit, key=key)
-    if operation is CREATE:
+    if intent.amount is not None and operation is CREATE:
+        amount = Money(intent.amount, intent.currency)
         return Call(
             operation=_CREATED_BEFORE,
             path=CREATE.path,
