@@ -545,6 +545,18 @@ _UNDECIDED = [
         ("if row.payment == payment]", "]"),
         ("for row in (*rows, *named)", "for row in named"),
         ("if entry.settlement is not None or not", "if not"),
+        ("entry.intent.operation in TAKING and", "False and"),
+    ),
+    *of(
+        "reconciliation/report.py",
+        ("tests/reconciliation/test_report.py",),
+        ("net.add(sign * moved.journal, sign *", "net.add(moved.journal, sign *"),
+        ("sign * moved.not_known", "0"),
+    ),
+    *of(
+        "core/batch.py",
+        ("tests/reconciliation/test_report.py", "tests/batch/test_holding.py"),
+        ("        sign=-1,\n", "        sign=0,\n"),
     ),
     *of(
         "journals/slots.py",
