@@ -545,7 +545,12 @@ _UNDECIDED = [
         ("if row.payment == payment]", "]"),
         ("for row in (*rows, *named)", "for row in named"),
         ("if entry.settlement is not None or not", "if not"),
+    ),
+    *of(
+        "core/undecided.py",
+        ("tests/cli/test_batch_settled.py", "tests/cli/test_batch_settled_cut.py"),
         ("entry.intent.operation in TAKING and", "False and"),
+        ("entry.intent.operation in TAKING and", "True and"),
     ),
     *of(
         "reconciliation/report.py",
