@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 
 from tests.epayment.creations import create
 from tests.epayment.payments import aggregate
 from tests.epayment.service import money
-from vipps_async import CancelledPayment, CapturedPayment, CreatedPayment, RefundedPayment
+from vipps_async import Aggregate, CancelledPayment, CapturedPayment, CreatedPayment, RefundedPayment
 from vipps_async.core.converter import decode
-from vipps_async.core.operation import AuditInfo, Call
+from vipps_async.core.operation import AuditInfo, Call, MoneyOperation
+from vipps_async.epayment import operations
+from vipps_async.epayment.enums import EventName
 from vipps_async.epayment.operations import CANCEL, CAPTURE, CREATE, REFUND
+from vipps_async.epayment.responses import SUMS
 
 CLASSES: dict[str, Any] = {"capture": CapturedPayment, "refund": RefundedPayment, "cancel": CancelledPayment}
 OPERATIONS: dict[str, Any] = {"capture": CAPTURE, "refund": REFUND, "cancel": CANCEL}
@@ -117,3 +121,12 @@ def test_a_payment_without_its_url(body: Any, reference: str, url: str | None, *
     assert CREATE.misfit is not None
     call: Call[Any] = Call(operation=CREATE, path="/", payment="acme-shop-7", body=body)
     assert (CREATE.misfit(call, CreatedPayment(reference=reference, redirect_url=url)) is None) is fits
+
+
+def test_each_operation_that_moves_money_raises_a_sum_of_its_own() -> None:
+    """By that sum its answers are held against what was asked for; and every sum of a payment is raised by an event."""
+    moving = [each for each in operations.OPERATIONS.values() if isinstance(each, MoneyOperation)]
+    raised = [{SUMS[EventName(event)] for event in each.in_history} for each in moving]
+    assert [len(sums) for sums in raised] == [1] * len(moving)
+    assert len(set().union(*raised)) == len(moving)
+    assert set(SUMS.values()) == set(attrs.fields_dict(Aggregate))

@@ -61,4 +61,4 @@ async def running(*arguments: str, env: Mapping[str, str]) -> AsyncIterator[asyn
 def captures(sandbox: Sandbox) -> int:
     """How many payments are captured."""
     # Not by snapshots: their making would slow down the very sandbox that is looked at.
-    return sum(1 for order in sandbox._book if order.payment.captured)
+    return sum(1 for order in sandbox._book if order.payment.sums.captured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 from tests.sandbox.epayment_driver import REFERENCE, epayment_at
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.ledger.changes import Changes
-from vipps_async.sandbox.ledger.entries import PaymentOutcome
-from vipps_async.sandbox.ledger.events import Event, events_of
+from vipps_async.sandbox.ledger.entries import MEANINGS, PaymentOutcome, Sums
+from vipps_async.sandbox.ledger.events import NAMES, Event, events_of
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
@@ -162,3 +163,16 @@ async def test_a_restart_tells_nothing_again(tmp_path: Path) -> None:
     async with sandbox:
         await sandbox.approve(REFERENCE)
     assert told == ["AUTHORIZED"]
+
+
+def test_each_operation_with_an_amount_has_its_row() -> None:
+    """What takes from a remainder raises a sum and has an event, which takes that much from the remainder."""
+    moving = {word: meaning for word, meaning in MEANINGS.items() if meaning.takes}
+    for meaning in moving.values():
+        before = Sums(reserved=1_000, captured=500)
+        (raised,) = meaning.raises
+        after = replace(before, **{raised: getattr(before, raised) + 100})
+        assert getattr(after, meaning.takes) == getattr(before, meaning.takes) - 100
+        assert NAMES.issuperset(meaning.events)
+        assert len(meaning.events) == 1
+    assert {"CAPTURE", "REFUND"} <= moving.keys()

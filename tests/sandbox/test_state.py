@@ -93,19 +93,19 @@ class PaymentMachine(RuleBasedStateMachine):
         try:
             self.payment.cancel(release_remaining=release, text="text", now=self.now)
         except Refused:
-            assert self.payment.released == before.released
+            assert self.payment.sums.released == before.released
         else:
-            assert self.payment.remaining_to_capture == 0
+            assert self.payment.sums.remaining_to_capture == 0
             assert self.payment.state in {State.CANCEL, State.VOID}
 
     @invariant()
     def sums_hold(self) -> None:
         """Never more captured than reserved, never more refunded than captured, nothing from nowhere."""
-        payment = self.payment
-        assert 0 <= payment.refunded <= payment.captured <= payment.reserved <= payment.amount + payment.shipping_cost
-        assert payment.captured + payment.released <= payment.reserved
-        assert payment.remaining_to_capture >= 0
-        assert (payment.reserved > 0) == (payment.reserved_at is not None)
+        payment, sums = self.payment, self.payment.sums
+        assert 0 <= sums.refunded <= sums.captured <= sums.reserved <= payment.amount + payment.shipping_cost
+        assert sums.captured + sums.released <= sums.reserved
+        assert sums.remaining_to_capture >= 0
+        assert (sums.reserved > 0) == (payment.reserved_at is not None)
 
     @invariant()
     def history_tells_all(self) -> None:

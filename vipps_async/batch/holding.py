@@ -210,8 +210,8 @@ def hold_of(
         asked = capture.intent.amount
         amount = "" if asked is None else f" of {format_amount(asked, capture.intent.currency)}"
         return Hold(
-            f"is to cancel a payment with a capture{amount} that is open under the key {capture.intent.key}, and may "
-            "have moved money: this run does not send that one again",
+            f"is to cancel a payment with a {capture.intent.operation}{amount} that is open under the key "
+            f"{capture.intent.key}, and may have moved money: this run does not send that one again",
             RowCause.UNDECIDED,
         )
     met = met_by(row, operation, key, record.entries, api=api, file_keys=file_keys)

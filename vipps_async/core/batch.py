@@ -18,6 +18,7 @@ from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = [
     "LONGEST_REFERENCE",
+    "TAKING",
     "WITH_AMOUNT",
     "AmountRule",
     "BatchOperation",
@@ -69,6 +70,8 @@ class OperationFacts:
     """Whether it is given an amount. The key of one that can be stands in the payment's history."""
     left: Callable[[Remainders], int]
     """Returns how much of a payment it can still move, in minor units."""
+    sign: int
+    """What its amount is to the merchant: 1 taken from the customer, -1 paid back, 0 neither."""
     purpose: str
     """What it is for, as the command line's help says it."""
     doubt: str
@@ -102,6 +105,7 @@ _FACTS = {
         done="captured",
         amount=AmountRule.OPTIONAL,
         left=lambda payment: payment.remaining_to_capture,
+        sign=1,
         purpose="capture a reserved payment, or a part of it",
         doubt="Money may have moved.",
         example="Shipped.",
@@ -110,6 +114,7 @@ _FACTS = {
         done="refunded",
         amount=AmountRule.OPTIONAL,
         left=lambda payment: payment.remaining_to_refund,
+        sign=-1,
         purpose="pay back what was captured, or a part of it",
         doubt="Money may have moved.",
         example="Came back.",
@@ -118,6 +123,7 @@ _FACTS = {
         done="cancelled",
         amount=AmountRule.NONE,
         left=lambda payment: payment.remaining_to_capture,
+        sign=0,
         purpose="cancel a payment that is not captured",
         doubt="The reservation may have been released.",
         example="Sold out.",
@@ -128,6 +134,8 @@ for _operation in BatchOperation:
 
 #: The names of operations that tell an amount of money. A cancel releases what is left by then: no amount was given.
 WITH_AMOUNT: Final = frozenset(operation.value for operation in BatchOperation if operation.has_amount)
+#: The names of those that take money from the customer.
+TAKING: Final = frozenset(operation.value for operation in BatchOperation if operation.facts.sign > 0)
 
 
 @frozen(kw_only=True)

@@ -1,16 +1,55 @@
-"""What the calls of the payment APIs share: who chose a key, what is secret, and how an intent is read."""
+"""What the calls of the payment APIs share: their shape, who chose a key, what is secret, and how an intent is read."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import orjson
 
+from vipps_async.core.operation import AuditInfo, Call, Operation, Reconciliation
 from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.input_rules import check_idempotency_key
 from vipps_async.journals.entries import Intent, KeyOrigin
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["choose_key", "given_secrets", "has_flag", "key_if_given", "unknown_operation"]
+__all__ = ["adjusting_call", "choose_key", "given_secrets", "has_flag", "key_if_given", "unknown_operation"]
+
+R = TypeVar("R")
+
+
+def adjusting_call(
+    operation: Operation[R],
+    payment: str,
+    make_reconciliation: Callable[[], Reconciliation[R, Any]],
+    audit: AuditInfo,
+    *,
+    key: str | None = None,
+    body: object = None,
+    is_row: bool = False,
+) -> Call[R]:
+    """Make the call of an operation that moves money.
+
+    Args:
+        operation: which.
+        payment: its payment.
+        make_reconciliation: makes what is needed to find out afterwards.
+        audit: what a journal keeps of it.
+        key: the idempotency key; None: the operation is sent without one.
+        body: what is sent; None: the bytes that the journal has.
+        is_row: whether it is a row of a batch.
+    """
+    return Call(
+        operation=operation,
+        path=operation.path_for(payment),
+        payment=payment,
+        body=body,
+        idempotency_key=key,
+        make_reconciliation=make_reconciliation,
+        audit=audit,
+        is_row=is_row,
+    )
 
 
 def choose_key(given: str | None, row_reference: str | None, *, longest: int) -> tuple[str, KeyOrigin]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from vipps_async.core.batch import TAKING
 from vipps_async.core.stored_error import dropped_text
 from vipps_async.journals.entries import DamagedEntry, Entry
 from vipps_async.journals.protocol import Journal
@@ -60,7 +61,7 @@ async def read_record(
 
 def may_yet_capture(entry: Entry) -> bool:
     """Whether an entry is an open capture that recovery may send again: neither dropped nor refused."""
-    return entry.settlement is None and entry.intent.operation == "capture" and not entry.attempts.refusal
+    return entry.settlement is None and entry.intent.operation in TAKING and not entry.attempts.refusal
 
 
 def damaged_text(row: DamagedEntry) -> str:

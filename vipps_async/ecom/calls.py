@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from vipps_async.core.operation import AuditInfo, Call
-from vipps_async.core.payment_calls import choose_key, has_flag, unknown_operation
+from vipps_async.core.payment_calls import adjusting_call, choose_key, has_flag, unknown_operation
 from vipps_async.ecom.dialect import ECOM
 from vipps_async.ecom.operations import CANCEL, INITIATE, OPERATIONS, EcomMoneyOperation
 from vipps_async.ecom.reconcile import reconcile_cancel, reconcile_initiate, reconcile_money
@@ -57,11 +57,12 @@ def money_call(
     sum_in_oere = None if amount is NOT_GIVEN else check_amount(amount)
     check_transaction_text(transaction_text)
     key, origin = choose_key(idempotency_key, row_reference, longest=ECOM.longest_key)
-    return _money_call(
+    return adjusting_call(
         operation,
         order_id,
+        partial(reconcile_money, operation, order_id, idempotency_key=key, amount=sum_in_oere),
+        AuditInfo(amount=sum_in_oere, currency="NOK", origin=origin, reference=row_reference or ""),
         key=key,
-        audit=AuditInfo(amount=sum_in_oere, currency="NOK", origin=origin, reference=row_reference or ""),
         body=PaymentActionsRequest(
             merchant_info=merchant,
             transaction=Transaction(amount=sum_in_oere, transaction_text=transaction_text),
@@ -86,10 +87,11 @@ def cancel_call(
     check_order_id(order_id)
     check_transaction_text(transaction_text)
     check_flag("should_release_remaining_funds", should_release_remaining_funds)
-    return _cancel_call(
+    return adjusting_call(
+        CANCEL,
         order_id,
-        should_release_remaining_funds=should_release_remaining_funds,
-        audit=AuditInfo(
+        partial(reconcile_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds),
+        AuditInfo(
             amount=None,
             currency="NOK",
             # Vipps takes no key for a cancel: it is made by the journal, or stands for a row.
@@ -130,48 +132,12 @@ def rebuild_call(intent: Intent) -> Call[Any]:
     audit = AuditInfo(amount=intent.amount, currency=intent.currency, origin=intent.origin, reference=intent.reference)
     operation = OPERATIONS.get(intent.operation)
     if isinstance(operation, EcomMoneyOperation) and operation.has_amount:
-        return _money_call(operation, order_id, key=intent.key, audit=audit)
+        by_key = partial(reconcile_money, operation, order_id, idempotency_key=intent.key, amount=intent.amount)
+        return adjusting_call(operation, order_id, by_key, audit, key=intent.key)
     if intent.operation == CANCEL.verb:
-        return _cancel_call(
-            order_id, should_release_remaining_funds=has_flag(intent.body, "shouldReleaseRemainingFunds"), audit=audit
-        )
+        release = has_flag(intent.body, "shouldReleaseRemainingFunds")
+        by_state = partial(reconcile_cancel, order_id, should_release_remaining_funds=release)
+        return adjusting_call(CANCEL, order_id, by_state, audit)
     if intent.operation == INITIATE.verb:
         return initiate_call(order_id, amount=intent.amount)
     raise unknown_operation(intent)
-
-
-def _money_call(
-    operation: EcomMoneyOperation[R],
-    order_id: str,
-    *,
-    key: str,
-    audit: AuditInfo,
-    body: object = None,
-    is_row: bool = False,
-) -> Call[R]:
-    return Call(
-        operation=operation,
-        path=operation.path_for(order_id),
-        payment=order_id,
-        body=body,
-        idempotency_key=key,
-        make_reconciliation=partial(reconcile_money, operation, order_id, idempotency_key=key, amount=audit.amount),
-        audit=audit,
-        is_row=is_row,
-    )
-
-
-def _cancel_call(
-    order_id: str, *, should_release_remaining_funds: bool, audit: AuditInfo, body: object = None, is_row: bool = False
-) -> Call[CancelResult]:
-    return Call(
-        operation=CANCEL,
-        path=CANCEL.path_for(order_id),
-        payment=order_id,
-        body=body,
-        make_reconciliation=partial(
-            reconcile_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
-        ),
-        audit=audit,
-        is_row=is_row,
-    )

@@ -7,21 +7,21 @@ from typing import Any, Final, TypeVar
 
 from attrs import evolve
 
-from vipps_async.core.operation import AuditInfo, Call, MoneyOperation, Repeat
-from vipps_async.core.payment_calls import choose_key, has_flag, unknown_operation
+from vipps_async.core.operation import AuditInfo, Call, Repeat
+from vipps_async.core.payment_calls import adjusting_call, choose_key, has_flag, unknown_operation
 from vipps_async.epayment.dialect import EPAYMENT
-from vipps_async.epayment.operations import CANCEL, CREATE, OPERATIONS
+from vipps_async.epayment.operations import CANCEL, CREATE, OPERATIONS, AmountOperation
 from vipps_async.epayment.reconcile import reconcile_cancel, reconcile_create, reconcile_money
 from vipps_async.epayment.request_bodies import CreatePaymentRequest
 from vipps_async.epayment.requests import cancel_request, modification_request
-from vipps_async.epayment.responses import CancelledPayment, CreatedPayment
+from vipps_async.epayment.responses import CancelledPayment, CreatedPayment, MovedPayment
 from vipps_async.input_rules import check_reference
 from vipps_async.journals.entries import Intent, KeyOrigin
 from vipps_async.money import Money
 
 __all__ = ["cancel_call", "create_call", "money_call", "rebuild_call"]
 
-R = TypeVar("R")
+R = TypeVar("R", bound=MovedPayment)
 
 #: ISO 4217's code for no currency: a cancel names none.
 _NO_CURRENCY: Final = "XXX"
@@ -53,7 +53,7 @@ def create_call(body: CreatePaymentRequest, *, idempotency_key: str | None) -> C
 
 
 def money_call(
-    operation: MoneyOperation[R],
+    operation: AmountOperation[R],
     reference: str,
     *,
     amount: Money,
@@ -63,7 +63,7 @@ def money_call(
     """Make the call of an operation that is given an amount.
 
     Args:
-        operation: CAPTURE or REFUND.
+        operation: which.
         reference: the payment.
         amount: how much.
         idempotency_key: None: a new one is made.
@@ -75,8 +75,15 @@ def money_call(
     check_reference(reference)
     body = modification_request(amount)
     key, origin = _choose_key(idempotency_key, row_reference)
-    audit = AuditInfo(amount=amount.value, currency=amount.currency, origin=origin, reference=row_reference or "")
-    return _money_call(operation, reference, key=key, audit=audit, body=body, is_row=row_reference is not None)
+    return adjusting_call(
+        operation,
+        reference,
+        partial(reconcile_money, operation, reference, idempotency_key=key, amount=amount),
+        AuditInfo(amount=amount.value, currency=amount.currency, origin=origin, reference=row_reference or ""),
+        key=key,
+        body=body,
+        is_row=row_reference is not None,
+    )
 
 
 def cancel_call(
@@ -93,11 +100,12 @@ def cancel_call(
     """
     check_reference(reference)
     key, origin = _choose_key(idempotency_key, row_reference)
-    return _cancel_call(
+    return adjusting_call(
+        CANCEL,
         reference,
+        partial(reconcile_cancel, reference, cancel_transaction_only=cancel_transaction_only),
+        AuditInfo(amount=None, currency=_NO_CURRENCY, origin=origin, reference=row_reference or ""),
         key=key,
-        cancel_transaction_only=cancel_transaction_only,
-        audit=AuditInfo(amount=None, currency=_NO_CURRENCY, origin=origin, reference=row_reference or ""),
         body=cancel_request(cancel_transaction_only=cancel_transaction_only),
         is_row=row_reference is not None,
     )
@@ -112,14 +120,16 @@ def rebuild_call(intent: Intent) -> Call[Any]:
     reference, key = intent.payment, intent.key
     audit = AuditInfo(amount=intent.amount, currency=intent.currency, origin=intent.origin, reference=intent.reference)
     if intent.operation == CANCEL.verb:
-        return _cancel_call(
-            reference, key=key, cancel_transaction_only=has_flag(intent.body, "cancelTransactionOnly"), audit=audit
-        )
+        only_unaccepted = has_flag(intent.body, "cancelTransactionOnly")
+        by_state = partial(reconcile_cancel, reference, cancel_transaction_only=only_unaccepted)
+        return adjusting_call(CANCEL, reference, by_state, audit, key=key)
     # Each of the others has an amount, whatever a damaged row says.
     operation = OPERATIONS.get(intent.operation)
-    if intent.amount is not None and isinstance(operation, MoneyOperation):
-        return _money_call(operation, reference, key=key, audit=audit)
-    if intent.amount is not None and intent.operation == CREATE.verb:
+    if intent.amount is not None and isinstance(operation, AmountOperation):
+        amount = Money(intent.amount, intent.currency)
+        by_key = partial(reconcile_money, operation, reference, idempotency_key=key, amount=amount)
+        return adjusting_call(operation, reference, by_key, audit, key=key)
+    if intent.amount is not None and operation is CREATE:
         amount = Money(intent.amount, intent.currency)
         return Call(
             operation=_CREATED_BEFORE,
@@ -137,47 +147,4 @@ def _audit_of_create(amount: Money) -> AuditInfo:
     # needs no protection either: the reference is taken once for ever, and the payment under it is looked at.
     return AuditInfo(
         amount=amount.value, currency=amount.currency, keep_body=False, keep_answer=False, origin=KeyOrigin.GIVEN
-    )
-
-
-def _money_call(
-    operation: MoneyOperation[R],
-    reference: str,
-    *,
-    key: str,
-    audit: AuditInfo,
-    body: object = None,
-    is_row: bool = False,
-) -> Call[R]:
-    amount = Money(audit.amount or 0, audit.currency)
-    return Call(
-        operation=operation,
-        path=operation.path_for(reference),
-        payment=reference,
-        body=body,
-        idempotency_key=key,
-        make_reconciliation=partial(reconcile_money, operation, reference, idempotency_key=key, amount=amount),
-        audit=audit,
-        is_row=is_row,
-    )
-
-
-def _cancel_call(
-    reference: str,
-    *,
-    key: str,
-    cancel_transaction_only: bool,
-    audit: AuditInfo,
-    body: object = None,
-    is_row: bool = False,
-) -> Call[CancelledPayment]:
-    return Call(
-        operation=CANCEL,
-        path=CANCEL.path_for(reference),
-        payment=reference,
-        body=body,
-        idempotency_key=key,
-        make_reconciliation=partial(reconcile_cancel, reference, cancel_transaction_only=cancel_transaction_only),
-        audit=audit,
-        is_row=is_row,
     )

@@ -195,10 +195,8 @@ class EpaymentApi(PaymentClient[Payment]):
             OutcomeUnknown: it could not be found out whether the capture took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        call: Call[CapturedPayment] = money_call(
-            CAPTURE, reference, amount=amount, idempotency_key=key_if_given(idempotency_key)
-        )
-        return await self._runner.run(call)
+        key = key_if_given(idempotency_key)
+        return await self._runner.run(money_call(CAPTURE, reference, amount=amount, idempotency_key=key))
 
     async def refund(
         self, reference: str, *, amount: Money, idempotency_key: str | NotGiven = NOT_GIVEN
@@ -218,10 +216,8 @@ class EpaymentApi(PaymentClient[Payment]):
             OutcomeUnknown: it could not be found out whether the refund took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        call: Call[RefundedPayment] = money_call(
-            REFUND, reference, amount=amount, idempotency_key=key_if_given(idempotency_key)
-        )
-        return await self._runner.run(call)
+        key = key_if_given(idempotency_key)
+        return await self._runner.run(money_call(REFUND, reference, amount=amount, idempotency_key=key))
 
     async def cancel(self, reference: str, *, cancel_transaction_only: bool = False) -> CancelledPayment:
         """Cancel all of a payment that is not captured, for good: before the customer accepts, or what is left after.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from vipps_async.core.operation import Call, MoneyOperation, NoContent, Operation, Repeat
 from vipps_async.epayment.dialect import EPAYMENT
@@ -17,11 +18,15 @@ from vipps_async.epayment.responses import (
     CancelledPayment,
     CapturedPayment,
     CreatedPayment,
+    MovedPayment,
     Payment,
     PaymentEvent,
     RefundedPayment,
+    left_to_capture,
+    left_to_refund,
+    raised_by,
 )
-from vipps_async.errors import CancelError, CaptureError, PaymentRefusedError, RefundError
+from vipps_async.errors import ApiError, CancelError, CaptureError, PaymentRefusedError, RefundError
 from vipps_async.money import Money
 
 __all__ = [
@@ -33,15 +38,24 @@ __all__ = [
     "GET",
     "OPERATIONS",
     "REFUND",
+    "AmountOperation",
     "get_call",
     "get_events_call",
 ]
 
-R = TypeVar("R", CapturedPayment, RefundedPayment)
+R = TypeVar("R", bound=MovedPayment)
 
 _PAYMENTS: Final = "/epayment/v1/payments"
 
 # The limits are Vipps' own, for one reference and merchant serial number (API guide, rate limiting).
+
+
+@frozen(kw_only=True)
+class AmountOperation(MoneyOperation[R]):
+    """An operation that is given an amount, and a key by which it is idempotent."""
+
+    #: What it can still move, by a payment's sums.
+    left: Callable[[Aggregate], Money]
 
 
 def _without_url(call: Call[CreatedPayment], payment: CreatedPayment) -> str | None:
@@ -54,44 +68,23 @@ def _without_url(call: Call[CreatedPayment], payment: CreatedPayment) -> str | N
     return "it has no URL to send the customer to"
 
 
-def _misfit(moved: Callable[[Aggregate], Money]) -> Callable[[Call[R], R], str | None]:
-    """Return what holds an answer of success against its call: by the sums, for a status of 200 is no proof alone.
-
-    Args:
-        moved: what the operation has moved in all, by the payment's sums.
-    """
-
-    def misfit(call: Call[R], result: R) -> str | None:
-        asked, in_all = call.audit, moved(result.aggregate)
-        if asked is None or asked.amount is None:
-            return None
-        if asked.currency == result.amount.currency == in_all.currency and asked.amount <= in_all.value:
-            return None
-        return f"{Money(asked.amount, asked.currency)} were asked for, and it says {in_all} in all of {result.amount}"
-
-    return misfit
+def _misfit(event: EventName, call: Call[R], result: R) -> str | None:
+    # By the sums: a status of 200 is no proof alone.
+    asked, in_all = call.audit, raised_by(event, result.aggregate)
+    if asked is None or asked.amount is None:
+        return None
+    if asked.currency == result.amount.currency == in_all.currency and asked.amount <= in_all.value:
+        return None
+    return f"{Money(asked.amount, asked.currency)} were asked for, and it says {in_all} in all of {result.amount}"
 
 
-def _unproven(
-    moved: Callable[[Aggregate], Money], left: Callable[[CapturedPayment | RefundedPayment], Money]
-) -> Callable[[Call[R], R], str | None]:
-    """Return what says whether an answer of success proves its call.
-
-    The sums prove what has moved all that there was to move. Those of a part may come from other parts.
-
-    Args:
-        moved: what the operation has moved in all, by the payment's sums.
-        left: what it can still move.
-    """
-
-    def unproven(call: Call[R], result: R) -> str | None:
-        asked, in_all = call.audit, moved(result.aggregate)
-        if asked is None or asked.amount is None or (asked.amount == in_all.value and not left(result)):
-            return None
-        amount = Money(asked.amount, asked.currency)
-        return f"{amount} were asked for, and the {in_all} in all that it says may come from other calls"
-
-    return unproven
+def _unproven(event: EventName, left: Callable[[Aggregate], Money], call: Call[R], result: R) -> str | None:
+    # The sums prove what has moved all that there was to move. Those of a part may come from other parts.
+    asked, in_all = call.audit, raised_by(event, result.aggregate)
+    if asked is None or asked.amount is None or (asked.amount == in_all.value and not left(result.aggregate)):
+        return None
+    amount = Money(asked.amount, asked.currency)
+    return f"{amount} were asked for, and the {in_all} in all that it says may come from other calls"
 
 
 def _complete(call: Call[R], result: R) -> R:
@@ -101,6 +94,35 @@ def _complete(call: Call[R], result: R) -> R:
     if asked is None or asked.amount is None or (told.value, told.currency) == (asked.amount, asked.currency):
         return result
     return evolve(result, amount=Money(asked.amount, asked.currency))
+
+
+def _with_amount(
+    verb: str, result: type[R], error: type[ApiError], event: EventName, left: Callable[[Aggregate], Money]
+) -> AmountOperation[R]:
+    """Return an operation that is given an amount.
+
+    Args:
+        verb: its name, also in its path.
+        result: what its answer is read into.
+        error: the class of its errors.
+        event: what tells of it, and raises a sum (`SUMS`).
+        left: what it can still move, by a payment's sums.
+    """
+    return AmountOperation(
+        dialect=EPAYMENT,
+        verb=verb,
+        method="POST",
+        path=f"{_PAYMENTS}/{{}}/{verb}",
+        result=result,
+        repeat=Repeat.KEYED,
+        error=error,
+        per_minute=5,
+        misfit=partial(_misfit, event),
+        unproven=partial(_unproven, event, left),
+        complete=_complete,
+        in_history=frozenset({event}),
+        left=left,
+    )
 
 
 def _not_cancelled(_call: Call[CancelledPayment], result: CancelledPayment) -> str | None:
@@ -129,37 +151,8 @@ CREATE: Final = Operation(
     misfit=_without_url,
 )
 
-#: Idempotent by its key.
-CAPTURE: Final = MoneyOperation(
-    dialect=EPAYMENT,
-    verb="capture",
-    method="POST",
-    path=_PAYMENTS + "/{}/capture",
-    result=CapturedPayment,
-    repeat=Repeat.KEYED,
-    error=CaptureError,
-    per_minute=5,
-    misfit=_misfit(lambda sums: sums.captured_amount),
-    unproven=_unproven(lambda sums: sums.captured_amount, lambda result: result.remaining_to_capture),
-    complete=_complete,
-    in_history=frozenset({EventName.CAPTURED}),
-)
-
-#: Idempotent by its key.
-REFUND: Final = MoneyOperation(
-    dialect=EPAYMENT,
-    verb="refund",
-    method="POST",
-    path=_PAYMENTS + "/{}/refund",
-    result=RefundedPayment,
-    repeat=Repeat.KEYED,
-    error=RefundError,
-    per_minute=5,
-    misfit=_misfit(lambda sums: sums.refunded_amount),
-    unproven=_unproven(lambda sums: sums.refunded_amount, lambda result: result.remaining_to_refund),
-    complete=_complete,
-    in_history=frozenset({EventName.REFUNDED}),
-)
+CAPTURE: Final = _with_amount("capture", CapturedPayment, CaptureError, EventName.CAPTURED, left_to_capture)
+REFUND: Final = _with_amount("refund", RefundedPayment, RefundError, EventName.REFUNDED, left_to_refund)
 
 #: The description declares no key for it. Its key is sent all the same, as Vipps recommends, but nothing rests on it: a
 #: second one is refused, and state and sums tell whether the first took effect.

@@ -26,16 +26,9 @@ from vipps_async.core.payment_api import (
 from vipps_async.epayment.calls import cancel_call, money_call, rebuild_call
 from vipps_async.epayment.dialect import EPAYMENT
 from vipps_async.epayment.enums import PaymentState as PaymentStateName
-from vipps_async.epayment.operations import GET, OPERATIONS, get_call, get_events_call
+from vipps_async.epayment.operations import GET, OPERATIONS, AmountOperation, get_call, get_events_call
 from vipps_async.epayment.request_rules import LARGEST, LEAST, check_phone_number
-from vipps_async.epayment.responses import (
-    CancelledPayment,
-    CapturedPayment,
-    CreatedPayment,
-    Payment,
-    PaymentEvent,
-    RefundedPayment,
-)
+from vipps_async.epayment.responses import CancelledPayment, CreatedPayment, MovedPayment, Payment, PaymentEvent
 from vipps_async.input_rules import check_reference, check_token
 from vipps_async.money import Money
 from vipps_async.not_given import NotGiven
@@ -55,7 +48,8 @@ _VERBS: Final = {name: operation.verb for operation in _OPERATIONS.values() for 
 
 
 def _call(command: PaymentCommand, *, currency: str) -> Call[Any]:
-    if command.operation is BatchOperation.CANCEL:
+    operation = _OPERATIONS[command.operation]
+    if not isinstance(operation, AmountOperation):
         return cancel_call(
             command.payment,
             cancel_transaction_only=False,
@@ -64,7 +58,7 @@ def _call(command: PaymentCommand, *, currency: str) -> Call[Any]:
         )
     assert not isinstance(command.amount, NotGiven)  # noqa: S101 - for the type checker: it is computed before
     return money_call(
-        _OPERATIONS[command.operation],
+        operation,
         command.payment,
         amount=Money(command.amount, currency),
         idempotency_key=command.key,
@@ -72,7 +66,7 @@ def _call(command: PaymentCommand, *, currency: str) -> Call[Any]:
     )
 
 
-def _moved(result: CapturedPayment | RefundedPayment | CancelledPayment) -> Moved:
+def _moved(result: MovedPayment | CancelledPayment) -> Moved:
     return Moved(
         amount=result.amount.value,
         # What proves a cancel is the payment, which does not tell when.

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from vipps_async.core.operation import (
     Applied,
     Evidence,
     Inconclusive,
-    MoneyOperation,
     NotApplied,
     Reconciliation,
     SettledBy,
 )
 from vipps_async.epayment.enums import PaymentState
 from vipps_async.epayment.errors import UNKNOWN_REFERENCE, has_code
-from vipps_async.epayment.operations import CAPTURE, get_call, get_events_call
+from vipps_async.epayment.operations import AmountOperation, get_call, get_events_call
 from vipps_async.epayment.responses import (
     Aggregate,
     CancelledPayment,
-    CapturedPayment,
     CreatedPayment,
+    MovedPayment,
     Payment,
     PaymentEvent,
-    RefundedPayment,
+    left_to_capture,
 )
 from vipps_async.errors import ApiError, OrderNotFoundError
 from vipps_async.money import Money
 
 __all__ = ["reconcile_cancel", "reconcile_create", "reconcile_money"]
 
-R = TypeVar("R")
+R = TypeVar("R", bound=MovedPayment)
 Events = tuple[PaymentEvent, ...]
 
 
@@ -45,12 +44,12 @@ def reconcile_create(reference: str, amount: Money) -> Reconciliation[CreatedPay
 
 
 def reconcile_money(
-    operation: MoneyOperation[R], reference: str, *, idempotency_key: str, amount: Money
+    operation: AmountOperation[R], reference: str, *, idempotency_key: str, amount: Money
 ) -> Reconciliation[R, Events]:
-    """Return how to find out whether a capture or a refund took effect.
+    """Return how to find out whether an operation that is given an amount took effect.
 
     Args:
-        operation: CAPTURE or REFUND.
+        operation: which.
         reference: the payment.
         idempotency_key: the key that it was sent with.
         amount: its amount.
@@ -90,7 +89,7 @@ def _interpret_create(payment: Payment, *, amount: Money) -> Evidence[CreatedPay
 
 
 def _interpret_by_key(
-    events: Events, *, operation: MoneyOperation[R], idempotency_key: str, amount: Money
+    events: Events, *, operation: AmountOperation[R], idempotency_key: str, amount: Money
 ) -> Evidence[R]:
     if not events:
         return Inconclusive("the payment has no events")
@@ -100,7 +99,7 @@ def _interpret_by_key(
     for event in found:
         if event.success:
             moved = event.amount
-            result = cast("type[CapturedPayment | RefundedPayment]", operation.result)(
+            result = operation.result(
                 reference=event.reference,
                 state=PaymentState.AUTHORIZED,
                 aggregate=Aggregate.of(events, moved.currency),
@@ -109,7 +108,7 @@ def _interpret_by_key(
                 settled_by=SettledBy.HISTORY,
             )
             misfit = "" if moved == amount else f"{amount} were asked for, and {moved} were moved"
-            return Applied(cast("R", result), misfit)
+            return Applied(result, misfit)
     if any(event.success and not event.name.known for event in with_key):
         return Inconclusive("an event of a kind that is not known here has this idempotency key")
     if any(
@@ -121,20 +120,16 @@ def _interpret_by_key(
     return NotApplied(
         reason if found else "the events do not have this idempotency key",
         failed=len(found),
-        excluded=_is_used_up(events, operation.verb, amount.currency),
+        excluded=_is_used_up(operation, Aggregate.of(events, amount.currency)),
     )
 
 
-def _is_used_up(events: Events, verb: str, currency: str) -> bool:
+def _is_used_up(operation: AmountOperation[Any], sums: Aggregate) -> bool:
     """Whether others have taken all that the customer accepted, so that nothing of it can be moved any more.
 
     What a log that lags does not show is not taken in it: then something is left.
     """
-    sums = Aggregate.of(events, currency)
-    accepted, cancelled = sums.authorized_amount.value, sums.cancelled_amount.value
-    captured, refunded = sums.captured_amount.value, sums.refunded_amount.value
-    is_all = 0 < accepted <= captured + cancelled
-    return is_all and (verb == CAPTURE.verb or captured <= refunded)
+    return sums.authorized_amount.value > 0 and not left_to_capture(sums) and not operation.left(sums)
 
 
 def _interpret_cancel(payment: Payment, *, cancel_transaction_only: bool) -> Evidence[CancelledPayment]:

@@ -165,10 +165,10 @@ class CreatePaymentRequest:
 
 @frozen(kw_only=True)
 class ModificationRequest:
-    """The body of capture and refund."""
+    """The body of what is given an amount."""
 
     modification_amount: Money
-    """The sum to capture or refund."""
+    """How much."""
 
 
 @frozen(kw_only=True)

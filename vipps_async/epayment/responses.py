@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import field, frozen
@@ -16,11 +16,13 @@ from vipps_async.epayment.request_enums import PaymentMethodType
 from vipps_async.money import Money
 
 __all__ = [
+    "SUMS",
     "Aggregate",
     "CancelledPayment",
     "CapturedPayment",
     "ChosenShipping",
     "CreatedPayment",
+    "MovedPayment",
     "Payment",
     "PaymentEvent",
     "PaymentProfile",
@@ -28,6 +30,9 @@ __all__ = [
     "PostalAddress",
     "RefundedPayment",
     "UsedPaymentMethod",
+    "left_to_capture",
+    "left_to_refund",
+    "raised_by",
 ]
 
 _FINAL = frozenset({PaymentState.AUTHORIZED, PaymentState.ABORTED, PaymentState.EXPIRED, PaymentState.TERMINATED})
@@ -77,6 +82,16 @@ class PaymentEvent:
     """Vipps' id of this event."""
 
 
+#: Event → the sum that it raises.
+SUMS: Final = {
+    EventName.AUTHORIZED: "authorized_amount",
+    EventName.CANCELLED: "cancelled_amount",
+    EventName.TERMINATED: "cancelled_amount",
+    EventName.CAPTURED: "captured_amount",
+    EventName.REFUNDED: "refunded_amount",
+}
+
+
 @frozen(kw_only=True)
 class Aggregate:
     """The sums of a payment."""
@@ -93,20 +108,32 @@ class Aggregate:
     @classmethod
     def of(cls, events: Iterable[PaymentEvent], currency: str) -> Self:
         """Add up what succeeded, in one currency."""
-        sums: dict[EventName, int] = {}
+        sums = dict.fromkeys(SUMS.values(), 0)
         for event in events:
-            if event.success and event.amount.currency == currency:
-                sums[event.name] = sums.get(event.name, 0) + event.amount.value
+            if event.name in SUMS and event.success and event.amount.currency == currency:
+                sums[SUMS[event.name]] += event.amount.value
+        return cls(**{name: Money(value, currency) for name, value in sums.items()})
 
-        def of(*names: EventName) -> Money:
-            return Money(sum(sums.get(name, 0) for name in names), currency)
 
-        return cls(
-            authorized_amount=of(EventName.AUTHORIZED),
-            cancelled_amount=of(EventName.CANCELLED, EventName.TERMINATED),
-            captured_amount=of(EventName.CAPTURED),
-            refunded_amount=of(EventName.REFUNDED),
-        )
+def raised_by(event: EventName, sums: Aggregate) -> Money:
+    """Return the sum that an event raises.
+
+    Raises:
+        KeyError: it raises none.
+    """
+    raised: Money = getattr(sums, SUMS[event])
+    return raised
+
+
+def left_to_capture(sums: Aggregate) -> Money:
+    """Return what can still be captured: never less than 0, whatever was cancelled before anybody accepted."""
+    left = sums.authorized_amount.value - sums.captured_amount.value - sums.cancelled_amount.value
+    return Money(max(0, left), sums.authorized_amount.currency)
+
+
+def left_to_refund(sums: Aggregate) -> Money:
+    """Return what can still be refunded."""
+    return Money(max(0, sums.captured_amount.value - sums.refunded_amount.value), sums.captured_amount.currency)
 
 
 @frozen(kw_only=True)
@@ -125,15 +152,12 @@ class _WithSums:
     @property
     def remaining_to_capture(self) -> Money:
         """What can still be captured: never less than 0, whatever was cancelled before anybody accepted."""
-        sums = self.aggregate
-        left = sums.authorized_amount.value - sums.captured_amount.value - sums.cancelled_amount.value
-        return Money(max(0, left), sums.authorized_amount.currency)
+        return left_to_capture(self.aggregate)
 
     @property
     def remaining_to_refund(self) -> Money:
         """What can still be refunded."""
-        sums = self.aggregate
-        return Money(max(0, sums.captured_amount.value - sums.refunded_amount.value), sums.captured_amount.currency)
+        return left_to_refund(self.aggregate)
 
     @property
     def captured_in_full(self) -> bool:
@@ -155,23 +179,23 @@ class _Adjusted(_WithSums):
 
 
 @frozen(kw_only=True)
-class CapturedPayment(_Adjusted):
-    """A payment after a capture that took effect."""
+class MovedPayment(_Adjusted):
+    """A result of an operation that is given an amount."""
 
     amount: Money
-    """What this capture took."""
+    """What this very operation captured or paid back."""
     time: datetime | None = None
     """When, by Vipps' clock, in UTC, as its event tells; None: no event was asked for, and the answer has no time."""
 
 
 @frozen(kw_only=True)
-class RefundedPayment(_Adjusted):
-    """A payment after a refund that took effect."""
+class CapturedPayment(MovedPayment):
+    """A payment after a capture that took effect."""
 
-    amount: Money
-    """What this refund paid back."""
-    time: datetime | None = None
-    """When, by Vipps' clock, in UTC, as its event tells; None: no event was asked for, and the answer has no time."""
+
+@frozen(kw_only=True)
+class RefundedPayment(MovedPayment):
+    """A payment after a refund that took effect."""
 
 
 @frozen(kw_only=True)

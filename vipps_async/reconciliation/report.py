@@ -10,6 +10,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from vipps_async.batch.tables import Amount, Cell, FileStyle, ReportFormat, write_table
+from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import Unit
 from vipps_async.reconciliation.comparison import ComparedOperation, Comparison
 from vipps_async.time_zone import TimeZone
@@ -58,8 +59,11 @@ class Sum:
         """What Vipps has less what the journal has, of those whose amount at Vipps is known."""
         return self.vipps + self.not_known - self.journal
 
-    def __sub__(self, other: Sum) -> Sum:
-        return Sum(self.journal - other.journal, self.vipps - other.vipps, self.not_known - other.not_known)
+    def add(self, journal: int, vipps: int, not_known: int) -> None:
+        """Add what moved by one operation, or by more."""
+        self.journal += journal
+        self.vipps += vipps
+        self.not_known += not_known
 
 
 @frozen(kw_only=True)
@@ -72,8 +76,12 @@ class DaySums:
     sums: dict[tuple[str, str], Sum] = field(factory=dict)
 
     def net(self, currency: str) -> Sum:
-        """Return what was captured less what was refunded."""
-        return self.sums.get((currency, "capture"), Sum()) - self.sums.get((currency, "refund"), Sum())
+        """Return what was taken from customers less what was paid back to them."""
+        net = Sum()
+        for operation in BatchOperation:
+            moved, sign = self.sums.get((currency, operation.value), Sum()), operation.facts.sign
+            net.add(sign * moved.journal, sign * moved.vipps, sign * moved.not_known)
+        return net
 
 
 def sums_of(compared: Iterable[ComparedOperation]) -> DaySums:
@@ -83,10 +91,9 @@ def sums_of(compared: Iterable[ComparedOperation]) -> DaySums:
         sums.counts[each.comparison] += 1
         is_of_day = each.comparison is not Comparison.ONLY_AT_VIPPS_OTHER_DAY
         if is_of_day and not (each.recorded is None and each.found is None):
+            recorded = each.recorded or 0
             of_operation = sums.sums.setdefault((each.currency, each.operation), Sum())
-            of_operation.journal += each.recorded or 0
-            of_operation.vipps += each.found or 0
-            of_operation.not_known += (each.recorded or 0) if each.found is None else 0
+            of_operation.add(recorded, each.found or 0, recorded if each.found is None else 0)
     return sums
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -198,14 +198,14 @@ def _asked(request: web.Request) -> tuple[str, int]:
 
 def _payment(order: Order) -> dict[str, Any]:
     payment = order.payment
-    sums = ("amount", "reserved", "captured", "refunded", "released")
     return {
         "orderId": payment.reference,
         "merchantSerialNumber": payment.sales_unit,
         "api": order.api,
         "currency": payment.currency,
         "state": order.state_word,
-        **{name: getattr(payment, name) for name in sums},
+        "amount": payment.amount,
+        **asdict(payment.sums),
         "history": [
             {
                 "operation": entry.operation,

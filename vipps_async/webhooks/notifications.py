@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from vipps_async.core.converter import NOT_IN_JSON, UnreadableAnswer, decode, encode, load_json
 from vipps_async.epayment.enums import EventName, PaymentState
-from vipps_async.epayment.responses import ChosenShipping, Payment, PaymentUser
+from vipps_async.epayment.responses import SUMS, ChosenShipping, Payment, PaymentUser, raised_by
 from vipps_async.errors import CallbackError, InvalidInputError, OrderNotFoundError
 from vipps_async.input_rules import check_reference
 from vipps_async.money import Money
@@ -188,16 +188,6 @@ _STATES: Final = {
 }
 
 
-def _moved(name: EventName, payment: Payment) -> Money | None:
-    sums = payment.aggregate
-    return {
-        EventName.AUTHORIZED: sums.authorized_amount,
-        EventName.CAPTURED: sums.captured_amount,
-        EventName.REFUNDED: sums.refunded_amount,
-        EventName.CANCELLED: sums.cancelled_amount,
-    }.get(name)
-
-
 def _disagreements(event: PaymentNotification, payment: Payment, msn: str) -> list[Disagreed]:
     found = []
     # Without leading zeros: a serial number that comes as a number has lost them.
@@ -209,7 +199,9 @@ def _disagreements(event: PaymentNotification, payment: Payment, msn: str) -> li
         return [*found, Disagreed.FAILED]
     if _STATES.get(event.name, payment.state) is not payment.state:
         return [*found, Disagreed.STATE]
-    if (moved := _moved(event.name, payment)) is not None:
+    # That a payment is terminated its state tells alone.
+    if event.name in SUMS and event.name != EventName.TERMINATED:
+        moved = raised_by(event.name, payment.aggregate)
         least = event.amount or Money(1, moved.currency)
         if least.currency != moved.currency or moved < least:
             found.append(Disagreed.AMOUNT)

@@ -155,7 +155,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def captured(sandbox: SandboxServer) -> int:
     """How many orders are captured."""
-    return sum(order.payment.captured > 0 for order in sandbox._book)
+    return sum(order.payment.sums.captured > 0 for order in sandbox._book)
 
 
 def all_once(sandbox: SandboxServer, amount: int = 1000) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -47,9 +47,11 @@ class Meaning:
     """What a word of the history means."""
 
     raises: tuple[str, ...] = ()
-    """The sums that a success raises: reserved, captured, refunded, released."""
+    """The sums that a success raises, by their names in `Sums`."""
     events: tuple[str, ...] = ()
     """What it is told as; empty: that hangs on how the payment ended."""
+    takes: str = ""
+    """What it takes from, if the merchant says how much: the name of a remainder in `Sums`."""
 
 
 #: The words of a history. With direct capture, SALE stands for RESERVE and CAPTURE.
@@ -57,8 +59,8 @@ MEANINGS = {
     "INITIATE": Meaning(events=("CREATED",)),
     "RESERVE": Meaning(raises=("reserved",), events=("AUTHORIZED",)),
     "SALE": Meaning(raises=("reserved", "captured"), events=("AUTHORIZED", "CAPTURED")),
-    "CAPTURE": Meaning(raises=("captured",), events=("CAPTURED",)),
-    "REFUND": Meaning(raises=("refunded",), events=("REFUNDED",)),
+    "CAPTURE": Meaning(raises=("captured",), events=("CAPTURED",), takes="remaining_to_capture"),
+    "REFUND": Meaning(raises=("refunded",), events=("REFUNDED",), takes="remaining_to_refund"),
     "VOID": Meaning(raises=("released",), events=("CANCELLED",)),
     "CANCEL": Meaning(),
 }
@@ -104,29 +106,43 @@ UNDISTURBED = Disturbance()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Sums:
     """The sums of a payment at one moment, in minor units."""
 
-    captured: int
-    refunded: int
-    remaining_to_capture: int
-    remaining_to_refund: int
+    reserved: int = 0
+    captured: int = 0
+    refunded: int = 0
+    released: int = 0
 
     @classmethod
-    def of(cls, history: Sequence[LogEntry]) -> Self | None:
-        """Return the sums that a history tells, or None as long as the customer has not acted in it."""
-        if not any("reserved" in MEANINGS[entry.operation].raises for entry in history):
-            return None
+    def of(cls, history: Sequence[LogEntry]) -> Self:
+        """Add up what succeeded."""
         sums: Counter[str] = Counter()
         for entry in history:
             for name in MEANINGS[entry.operation].raises if entry.success else ():
                 sums[name] += entry.amount
-        return cls(
-            captured=sums["captured"],
-            refunded=sums["refunded"],
-            remaining_to_capture=sums["reserved"] - sums["captured"] - sums["released"],
-            remaining_to_refund=sums["captured"] - sums["refunded"],
-        )
+        return cls(**sums)
+
+    @property
+    def remaining_to_capture(self) -> int:
+        """What is reserved, not captured and not released."""
+        return self.reserved - self.captured - self.released
+
+    @property
+    def remaining_to_refund(self) -> int:
+        """What is captured and not refunded."""
+        return self.captured - self.refunded
+
+    @property
+    def by_name(self) -> dict[str, int]:
+        """All of them, and what remains."""
+        return {name: getattr(self, name) for name in (*asdict(self), "remaining_to_capture", "remaining_to_refund")}
+
+
+def told_sums(history: Sequence[LogEntry]) -> Sums | None:
+    """Return the sums that a history tells, or None as long as the customer has not acted in it."""
+    has_acted = any("reserved" in MEANINGS[entry.operation].raises for entry in history)
+    return Sums.of(history) if has_acted else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +151,7 @@ class Movement:
 
     entry: LogEntry
     #: None as long as the customer has not acted.
-    summary: Summary | None
+    sums: Sums | None
 
 
 @dataclass(frozen=True, slots=True)

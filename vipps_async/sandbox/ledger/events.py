@@ -14,13 +14,15 @@ from vipps_async.sandbox.ledger.payment import Payment
 _SPACE = uuid.UUID("5c6c0d0e-6f0b-4d5a-9d55-3b0e3f1f2a4c")
 #: How the customer ended it → the event.
 _ENDINGS = {PaymentOutcome.DECLINED: "ABORTED", PaymentOutcome.EXPIRED: "EXPIRED"}
+#: What events are called.
+NAMES = {name for meaning in MEANINGS.values() for name in meaning.events} | {*_ENDINGS.values(), "TERMINATED"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened to a payment, or failed to."""
 
-    #: CREATED, AUTHORIZED, ABORTED, EXPIRED, TERMINATED, CANCELLED, CAPTURED or REFUNDED.
+    #: One of `NAMES`.
     name: str
     #: No other event has it.
     psp_reference: str

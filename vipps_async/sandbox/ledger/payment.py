@@ -13,10 +13,11 @@ Money is counted in whole minor units of one currency, and always: released + ca
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from vipps_async.sandbox.ledger.entries import (
+    MEANINGS,
     UNDISTURBED,
     Disturbance,
     LogEntry,
@@ -26,7 +27,8 @@ from vipps_async.sandbox.ledger.entries import (
     PaymentSnapshot,
     Seen,
     State,
-    Summary,
+    Sums,
+    told_sums,
 )
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.ledger.terms import LIFETIME, REFUND_LIMIT, UNKNOWN_AMOUNT, UNKNOWN_FOR, Terms, bank_refusal
@@ -58,10 +60,6 @@ class Payment:
     #: What the way of shipping adds which the customer chose in express checkout; 0 until then.
     shipping_cost: int = 0
     state: State = State.INITIATE
-    reserved: int = 0
-    captured: int = 0
-    refunded: int = 0
-    released: int = 0
     reserved_at: datetime | None = None
     opened_at: datetime | None = None
     #: Set while the outcome of the reservation is unknown: when it becomes known.
@@ -94,37 +92,34 @@ class Payment:
         return self.amount + self.shipping_cost
 
     @property
-    def remaining_to_capture(self) -> int:
-        """What is reserved, not captured and not released."""
-        return self.reserved - self.captured - self.released
-
-    @property
-    def remaining_to_refund(self) -> int:
-        """What is captured and not refunded."""
-        return self.captured - self.refunded
+    def sums(self) -> Sums:
+        """What moved so far, by the history."""
+        return Sums.of(self.history)
 
     @property
     def due_at(self) -> datetime | None:
         """When something will happen to it by itself; None: never."""
         if self.state is State.INITIATE:
             return self.known_at or self.expires_at or (self.opened_at or self.initiated_at) + LIFETIME
-        if self.reserved_at is not None and self.terms.released_in_time and self.remaining_to_capture:
+        if self.reserved_at is not None and self.terms.released_in_time and self.sums.remaining_to_capture:
             return self.reserved_at + self.terms.capture_limit
         return None
 
-    def view(self, now: datetime, as_of: datetime) -> tuple[list[LogEntry], Summary | None]:
+    def view(self, now: datetime, as_of: datetime) -> tuple[list[LogEntry], Sums | None]:
         """Return the history, oldest first, and the sums as it shows them now, with entries up to `as_of`."""
         shown = [self.history[0], *(entry for entry in self.history[1:] if entry.visible(now, as_of))]
-        return shown, Summary.of(shown)
+        return shown, told_sums(shown)
 
     def snapshot(self) -> PaymentSnapshot:
         """Return what moved so far."""
-        same = ("currency", "state", "amount", "reserved", "captured", "refunded", "released")
         return PaymentSnapshot(
             order_id=self.reference,
             merchant_serial_number=self.sales_unit,
+            currency=self.currency,
+            state=self.state,
+            amount=self.amount,
             history=tuple(self.history),
-            **{name: getattr(self, name) for name in same},
+            **asdict(self.sums),
         )
 
     # -- the customer, and time ------------------------------------------------------------------------------------
@@ -189,7 +184,7 @@ class Payment:
     def note_approval(self, key: str) -> None:
         """Remember that the force approve by this key has been done."""
         self.seen["APPROVE", key] = Seen(
-            self.seen["APPROVE", key].fingerprint, Movement(entry=self.history[-1], summary=Summary.of(self.history))
+            self.seen["APPROVE", key].fingerprint, Movement(entry=self.history[-1], sums=told_sums(self.history))
         )
 
     def decline(self, now: datetime) -> None:
@@ -200,10 +195,8 @@ class Payment:
 
     def _reserve(self, now: datetime) -> PaymentOutcome:
         self.known_at = None
-        self.reserved, self.reserved_at = self.total, now
+        self.reserved_at = now
         self.state, operation = (State.SALE, "SALE") if self.direct_capture else (State.RESERVE, "RESERVE")
-        if self.direct_capture:
-            self.captured = self.total
         self._log_reservation(operation, now)
         return PaymentOutcome.SALE if self.direct_capture else PaymentOutcome.RESERVED
 
@@ -214,9 +207,7 @@ class Payment:
         self._log(operation, self.total, now, self.text, key=self.key, success=success, transaction_id=number)
 
     def _release(self, now: datetime) -> None:
-        amount = self.remaining_to_capture
-        self.released += amount
-        self._log("VOID", amount, now, self.text)
+        self._log("VOID", self.sums.remaining_to_capture, now, self.text)
 
     # -- the merchant ----------------------------------------------------------------------------------------------
 
@@ -234,7 +225,7 @@ class Payment:
         """Take what is reserved, give back what was captured, or a part of it.
 
         Args:
-            operation: ``"CAPTURE"`` or ``"REFUND"``.
+            operation: a word of the history that takes from a remainder, such as ``"CAPTURE"``.
             amount: minor units; None takes all that remains.
             key: the idempotency key; empty if it came without one.
             fingerprint: the same for the same payload; empty: who calls knows that it is no repetition.
@@ -245,19 +236,14 @@ class Payment:
         Raises:
             Refused: KEY_REUSED, or a reason why this operation is not allowed now.
         """
-        # What it raises, how much it may move at most, and why it may not.
-        raises, left, why_not = {
-            "CAPTURE": ("captured", self.remaining_to_capture, self._why_no_capture),
-            "REFUND": ("refunded", self.remaining_to_refund, self._why_no_refund),
-        }[operation]
+        takes = MEANINGS[operation].takes
+        why_not = {"remaining_to_capture": self._why_no_capture, "remaining_to_refund": self._why_no_refund}[takes]
         request = MerchantRequest(operation, text, now, fault, key, fingerprint)
         done = self._repeated(operation, key, fingerprint)
         if done is not None:
             return done
-        wanted = left if amount is None else amount
-        moved = self._allowed(request, why_not(wanted, now), wanted)
-        setattr(self, raises, getattr(self, raises) + moved)
-        return self._done(request, operation, moved)
+        wanted = getattr(self.sums, takes) if amount is None else amount
+        return self._done(request, operation, self._allowed(request, why_not(wanted, now), wanted))
 
     def _why_no_capture(self, wanted: int, now: datetime) -> Reason | None:
         if self.state in {State.INITIATE, State.FAILED}:
@@ -266,21 +252,23 @@ class Payment:
             return Reason.ENDED
         if self.state is State.SALE:
             return Reason.CAPTURED_AT_ONCE
-        if self.released or self._older_than(self.terms.capture_limit, now):
+        sums = self.sums
+        if sums.released or self._older_than(self.terms.capture_limit, now):
             # Released by itself: that does not end the payment.
             return Reason.RESERVED_TOO_LONG_AGO
-        if wanted > self.remaining_to_capture or wanted <= 0:
+        if wanted > sums.remaining_to_capture or wanted <= 0:
             return Reason.MORE_THAN_RESERVED
-        return Reason.NOT_IN_FULL if self.terms.full_capture_only and wanted < self.reserved else None
+        return Reason.NOT_IN_FULL if self.terms.full_capture_only and wanted < sums.reserved else None
 
     def _why_no_refund(self, wanted: int, now: datetime) -> Reason | None:
-        if not self.captured:
+        sums = self.sums
+        if not sums.captured:
             if self.state in {State.CANCEL, State.VOID}:
                 return Reason.NEVER_CAPTURED
             return Reason.NOTHING_CAPTURED if self.state is State.RESERVE else Reason.MORE_THAN_CAPTURED
         if self._older_than(REFUND_LIMIT, now):
             return Reason.TOO_OLD_TO_REFUND
-        return Reason.MORE_THAN_CAPTURED if wanted > self.remaining_to_refund or wanted <= 0 else None
+        return Reason.MORE_THAN_CAPTURED if wanted > sums.remaining_to_refund or wanted <= 0 else None
 
     def cancel(
         self, *, release_remaining: bool, text: str, now: datetime, fault: Disturbance = UNDISTURBED
@@ -290,12 +278,11 @@ class Payment:
         Raises:
             Refused: a reason of `_why_no_cancel`.
         """
-        request, amount = MerchantRequest("CANCEL", text, now, fault), self.remaining_to_capture or self.total
+        request, amount = MerchantRequest("CANCEL", text, now, fault), self.sums.remaining_to_capture or self.total
         self._allowed(request, self._why_no_cancel(release_remaining=release_remaining, now=now), amount)
         if self.state is State.INITIATE:
             self.state = State.CANCEL
             return self._done(request, "CANCEL", amount)
-        self.released += amount
         self.state = State.VOID
         return self._done(request, "VOID", amount)
 
@@ -304,11 +291,12 @@ class Payment:
             return Reason.ENDED_BEFORE
         if self.state is State.INITIATE:
             return Reason.RESERVATION_UNKNOWN if self.known_at is not None else None
-        left = self.remaining_to_capture or self.released
-        if not left or (self.captured and not release_remaining):
+        sums = self.sums
+        left = sums.remaining_to_capture or sums.released
+        if not left or (sums.captured and not release_remaining):
             return Reason.CAPTURED
         return (
-            Reason.RESERVED_TOO_LONG_AGO if self.released or self._older_than(self.terms.capture_limit, now) else None
+            Reason.RESERVED_TOO_LONG_AGO if sums.released or self._older_than(self.terms.capture_limit, now) else None
         )
 
     # -- the record ------------------------------------------------------------------------------------------------
@@ -343,7 +331,7 @@ class Payment:
     def _done(self, request: MerchantRequest, operation: str, amount: int) -> Movement:
         shown_at = request.now + request.fault.shown_after if request.fault.shown_after else None
         entry = self._log(operation, amount, request.now, request.text, key=request.key, shown_at=shown_at)
-        movement = Movement(entry=entry, summary=Summary.of(self.history))
+        movement = Movement(entry=entry, sums=told_sums(self.history))
         if request.fingerprint and request.key:
             self.seen[operation, request.key] = Seen(request.fingerprint, movement)
         return movement

@@ -30,7 +30,7 @@ T = TypeVar("T")
 #: Marks the file as one of ours: "vips" in ASCII.
 APPLICATION_ID = 0x76697073
 #: The layout of the file. A file with another one is left alone.
-VERSION = 4
+VERSION = 5
 #: Only the owner may read it: it holds the shops' callback tokens and webhook secrets.
 _MODE = 0o600
 _LAYOUT = (

@@ -105,9 +105,9 @@ def _moment(time: datetime, today: datetime | None = None) -> Markup:
 def shown_state(order: Order) -> str:
     """Return the word for where a payment stands that a person wants to read: of a reservation, what became of it."""
     payment = order.payment
-    if payment.state in {State.RESERVE, State.SALE} and payment.refunded:
+    if payment.state in {State.RESERVE, State.SALE} and payment.sums.refunded:
         return "REFUND"
-    return "CAPTURE" if payment.state is State.RESERVE and payment.captured else order.state_word
+    return "CAPTURE" if payment.state is State.RESERVE and payment.sums.captured else order.state_word
 
 
 def payment_path(order: Order) -> str:

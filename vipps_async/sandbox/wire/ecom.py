@@ -9,7 +9,7 @@ from urllib.parse import quote
 import orjson
 
 from vipps_async.sandbox.ledger.customers import Customer, check_number
-from vipps_async.sandbox.ledger.entries import Movement, PaymentOutcome, Summary
+from vipps_async.sandbox.ledger.entries import Movement, PaymentOutcome, told_sums
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
@@ -286,7 +286,7 @@ class EcomFace(Face):
         """Return what would be answered if the failed operation, the last of the history, had succeeded."""
         msn, order_id = self.about(request)
         payment = self.services.book.find(order_id, msn).payment
-        failed = Movement(entry=payment.history[-1], summary=Summary.of(payment.history))
+        failed = Movement(entry=payment.history[-1], sums=told_sums(payment.history))
         return result_answer(request.operation, payment.reference, failed)
 
     def words_of(self, answer: Answer) -> Mapping[str, str] | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import EXPIRED, Customer
-from vipps_async.sandbox.ledger.entries import LogEntry, Movement, PaymentOutcome, State, Summary
+from vipps_async.sandbox.ledger.entries import LogEntry, Movement, PaymentOutcome, State, Sums
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.wire.ecom_money import MONEY
 from vipps_async.sandbox.wire.face import Json
@@ -26,13 +26,13 @@ def _transaction_info(entry: LogEntry, status: str, *, zone: bool = True) -> Jso
     }
 
 
-def _with_summary(answer: Json, summary: Summary | None) -> Json:
-    if summary is not None:
+def _with_summary(answer: Json, sums: Sums | None) -> Json:
+    if sums is not None:
         answer["transactionSummary"] = {
-            "capturedAmount": summary.captured,
-            "remainingAmountToCapture": summary.remaining_to_capture,
-            "refundedAmount": summary.refunded,
-            "remainingAmountToRefund": summary.remaining_to_refund,
+            "capturedAmount": sums.captured,
+            "remainingAmountToCapture": sums.remaining_to_capture,
+            "refundedAmount": sums.refunded,
+            "remainingAmountToRefund": sums.remaining_to_refund,
         }
     return answer
 
@@ -45,12 +45,12 @@ def result_answer(operation: str, order_id: str, done: Movement) -> Json:
     one = MONEY[operation]
     info = _transaction_info(done.entry, one.status, zone=one.has_zone)
     answer: Json = {"orderId": order_id, one.transaction_name: info}
-    if done.summary is None:
+    if done.sums is None:
         del info["transactionId"]
         return answer
     if one.names_instrument:
         answer["paymentInstrument"] = _PAYMENT_INSTRUMENT
-    return _with_summary(answer, done.summary)
+    return _with_summary(answer, done.sums)
 
 
 def details_answer(order: Order, now: datetime, *, as_of: datetime | None = None) -> Json:
@@ -64,9 +64,9 @@ def details_answer(order: Order, now: datetime, *, as_of: datetime | None = None
         answer["shippingDetails"] = shipping_details(order.shipping, order.customer, "postCode", expired=expired)
     if order.sub is not None and order.sub_at is not None and now >= order.sub_at:
         answer["sub"] = order.sub
-    history, summary = payment.view(now, as_of or now)
-    _with_summary(answer, summary)
-    if summary is not None and payment.reserved_at is not None:
+    history, sums = payment.view(now, as_of or now)
+    _with_summary(answer, sums)
+    if sums is not None and payment.reserved_at is not None:
         answer["transactionSummary"]["bankIdentificationNumber"] = _BANK_IDENTIFICATION_NUMBER
     answer["transactionLogHistory"] = [_history_line(entry) for entry in reversed(history)]
     return answer

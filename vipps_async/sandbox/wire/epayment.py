@@ -44,6 +44,7 @@ from vipps_async.sandbox.wire.epayment_errors import (
     words_of,
 )
 from vipps_async.sandbox.wire.epayment_fields import REFERENCE
+from vipps_async.sandbox.wire.epayment_money import MONEY
 from vipps_async.sandbox.wire.epayment_shipping import (
     SHIPPING_TIMEOUT,
     methods_of,
@@ -70,7 +71,7 @@ from vipps_async.sandbox.wire.gateway import refused_by_gateway
 from vipps_async.sandbox.wire.kept_answers import KeptAnswers
 
 #: The vendor's published limits for one reference, in calls a minute: of a sales unit; reads: of a subscription key.
-_PER_MINUTE = {"create": 5, "capture": 5, "cancel": 5, "refund": 5, "get": 120, "events": 120}
+_PER_MINUTE = {"create": 5, "get": 120, "events": 120, **dict.fromkeys(MONEY, 5)}
 _PAYMENTS = "/epayment/v1/payments"
 #: Captures and cancellations outside Norway end so many days after the reservation.
 _DAYS_ABROAD = 14
@@ -91,14 +92,15 @@ class EpaymentFace(Face):
         """Return the operations."""
         one = f"{_PAYMENTS}/{{reference}}"
         approve = "/epayment/v1/test/payments/{reference}/approve"
-        reads = Kind.READS
+        reads, adjust = Kind.READS, {**dict.fromkeys(MONEY, self._move), "cancel": self._cancel}
         return [
             Route(operation="create", method="POST", path=_PAYMENTS, handle=self._create, kind=Kind.CREATES),
             Route(operation="get", method="GET", path=one, handle=self._get, kind=reads),
             Route(operation="events", method="GET", path=f"{one}/events", handle=self._events, kind=reads),
-            Route(operation="capture", method="POST", path=f"{one}/capture", handle=self._move),
-            Route(operation="refund", method="POST", path=f"{one}/refund", handle=self._move),
-            Route(operation="cancel", method="POST", path=f"{one}/cancel", handle=self._cancel),
+            *(
+                Route(operation=name, method="POST", path=f"{one}/{name}", handle=handle, kind=MONEY[name].kind)
+                for name, handle in adjust.items()
+            ),
             Route(operation="approve", method="POST", path=approve, handle=self._approve),
         ]
 

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import State
+from vipps_async.sandbox.ledger.entries import MEANINGS, State
 from vipps_async.sandbox.ledger.events import Event, events_of
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
+from vipps_async.sandbox.wire.epayment_money import MONEY
 from vipps_async.sandbox.wire.face import Json
 
 #: The first six digits of the card that every customer here pays with: a range that is set aside for tests.
@@ -20,10 +21,8 @@ _GUARANTEED_FOR = timedelta(days=7)
 #: Name of an event → the sum that it adds to.
 _SUMS = {
     "AUTHORIZED": "authorizedAmount",
-    "CANCELLED": "cancelledAmount",
-    "TERMINATED": "cancelledAmount",
-    "CAPTURED": "capturedAmount",
-    "REFUNDED": "refundedAmount",
+    **dict.fromkeys(("CANCELLED", "TERMINATED"), MONEY["cancel"].sum),
+    **{event: one.sum for name, one in MONEY.items() for event in MEANINGS[name.upper()].events},
 }
 _ENDS = ("ABORTED", "EXPIRED", "TERMINATED")
 
@@ -35,7 +34,7 @@ def amount_of(payment: Payment, value: int) -> Json:
 
 def aggregate_of(payment: Payment, events: Sequence[Event]) -> Json:
     """Return the sums that events tell."""
-    sums: dict[str, int] = dict.fromkeys(("authorizedAmount", "cancelledAmount", "capturedAmount", "refundedAmount"), 0)
+    sums = dict.fromkeys(sorted({*_SUMS.values()}), 0)
     for event in events:
         if event.success and event.name in _SUMS:
             sums[_SUMS[event.name]] += event.amount

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import orjson
 
-from vipps_async.sandbox.wire.epayment_errors import DONE_CODES, FAILED_CODES, code_in, coded, problem
+from vipps_async.sandbox.ledger.reasons import Reason
+from vipps_async.sandbox.wire.epayment_errors import code_in, code_of, coded, problem
+from vipps_async.sandbox.wire.epayment_money import MONEY
 from vipps_async.sandbox.wire.face import Answer, Json, json_answer
 from vipps_async.sandbox.wire.fault import Decided, Fault
 from vipps_async.sandbox.wire.gateway import gateway_refusal, management_refusal
 
-#: Operation → the sum that it adds to.
-_SUMS = {"capture": "capturedAmount", "refund": "refundedAmount", "cancel": "cancelledAmount"}
 #: States that say that there is nothing to adjust, and words that no client knows.
 _FAILURE_WORDS, _UNKNOWN_WORDS = ("ABORTED", "EXPIRED", "CREATED"), ("CAPTURED", "PROCESSING", "FAILED")
 _OTHER_REFERENCE = "another-payment"
@@ -20,9 +20,9 @@ def unsettled_answer(decided: Decided, status: int) -> Answer:
     """Return an answer that settles nothing: of the kind and status that were decided."""
     match decided.fault.name.split("_")[1]:
         case "FAILED":
-            return coded(FAILED_CODES[decided.operation], status=status).answer
+            return coded(code_of(Reason.FAILED, decided.operation), status=status).answer
         case "92":
-            return coded(DONE_CODES[decided.operation], status=status).answer
+            return coded(MONEY[decided.operation].done_code, status=status).answer
         case "99":
             return coded("3010", status=status).answer
         case "1000":
@@ -41,7 +41,7 @@ def contradicted(decided: Decided, answer: Answer, as_it_stands: Json | None) ->
         as_it_stands: what a success would say of a payment that nothing moved on; None: it is not needed.
     """
     if decided.fault is Fault.FAILURE_STATUS_BEFORE:
-        failed = code_in(answer) == FAILED_CODES[decided.operation]
+        failed = code_in(answer) == code_of(Reason.FAILED, decided.operation)
         # Else it was refused in its own right.
         return json_answer(as_it_stands) if failed else answer
     if answer.status != 200 or not answer.body:
@@ -59,7 +59,7 @@ def contradicted(decided: Decided, answer: Answer, as_it_stands: Json | None) ->
 def _contradict_adjustment(decided: Decided, said: Json) -> None:
     match decided.fault:
         case Fault.OTHER_AMOUNT_AFTER:
-            moved = said["aggregate"][_SUMS[decided.operation]]
+            moved = said["aggregate"][MONEY[decided.operation].sum]
             value = moved["value"]
             moved["value"] = decided.one_of((value + 1, value * 2, max(1, value // 2) if value != 1 else 2, 0))
         case Fault.FAILURE_STATUS_AFTER:

@@ -10,6 +10,7 @@ import orjson
 from vipps_async.sandbox.ledger.entries import State
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason
+from vipps_async.sandbox.wire.epayment_money import MONEY
 from vipps_async.sandbox.wire.face import Answer, Refusal
 from vipps_async.sandbox.wire.fields import Violations
 
@@ -74,17 +75,10 @@ CODES = {
 PASSING = frozenset({"6160", "6250", "6280"})
 #: Codes that a sales unit's creates can be made to be refused with.
 UNIT_CODES = ("5060", "5070")
-#: Operation → the code that says that it failed, and that it was done before.
-FAILED_CODES = {"capture": "6280", "cancel": "3010", "refund": "3010"}
-DONE_CODES = {"capture": "6170", "cancel": "6190", "refund": "6180"}
-#: Reason → operation → code.
-_BY_OPERATION = {
-    Reason.KEY_REUSED: {"create": "4020", "capture": "4010", "refund": "4150"},
-    Reason.FAILED: FAILED_CODES,
-    Reason.RESERVED_TOO_LONG_AGO: {"capture": "6100", "cancel": "6030"},
-}
 #: Reason → code, where that hangs on nothing else.
 _REASONS = {
+    Reason.KEY_REUSED: "4020",
+    Reason.FAILED: "3010",
     Reason.REFERENCE_USED: "4150",
     Reason.UNKNOWN_PAYMENT: "5090",
     Reason.NOT_RESERVED: "6080",
@@ -108,24 +102,25 @@ _REASONS = {
 }
 
 
-#: Reason → the code, where it hangs on where the payment stands; nothing is left because all of it was moved before.
-_BY_PAYMENT: Mapping[Reason, Callable[[Payment], str]] = {
-    Reason.MORE_THAN_RESERVED: lambda payment: "6090" if payment.remaining_to_capture else "6170",
-    Reason.MORE_THAN_CAPTURED: lambda payment: (
-        "6020" if payment.reserved_at is None else "6150" if payment.remaining_to_refund else "6180"
+#: Reason → the code, where it hangs on where the payment stands. It is the one of what was done before, if nothing is
+#: left because of that.
+_BY_PAYMENT: Mapping[Reason, Callable[[Payment, str], str]] = {
+    Reason.MORE_THAN_RESERVED: lambda payment, done: "6090" if payment.sums.remaining_to_capture else done,
+    Reason.MORE_THAN_CAPTURED: lambda payment, done: (
+        "6020" if payment.reserved_at is None else "6150" if payment.sums.remaining_to_refund else done
     ),
-    Reason.ENDED: lambda payment: "6070" if _by_merchant(payment) else "6200",
-    Reason.ENDED_BEFORE: lambda payment: "6190" if _by_merchant(payment) else "6050",
+    Reason.ENDED: lambda payment, _: "6070" if _by_merchant(payment) else "6200",
+    Reason.ENDED_BEFORE: lambda payment, done: done if _by_merchant(payment) else "6050",
 }
 
 
 def code_of(reason: Reason, operation: str = "", payment: Payment | None = None) -> str:
     """Return the code for a reason; some hang on the operation, or on where the payment stands."""
-    by_operation = _BY_OPERATION.get(reason)
-    if by_operation is not None:
-        return by_operation[operation]
-    if payment is not None and reason in _BY_PAYMENT:
-        return _BY_PAYMENT[reason](payment)
+    one = MONEY.get(operation)
+    if one is not None and reason in one.codes:
+        return one.codes[reason]
+    if one is not None and payment is not None and reason in _BY_PAYMENT:
+        return _BY_PAYMENT[reason](payment, one.done_code)
     # What is in no table happens between customer and bank: no request is answered with it.
     return _REASONS.get(reason, "3010")
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from vipps_async.sandbox.ledger.events import NAMES
 from vipps_async.sandbox.ledger.reasons import Refused
 from vipps_async.sandbox.ledger.registrations import Registration
 from vipps_async.sandbox.wire import fields
@@ -20,7 +21,6 @@ from vipps_async.sandbox.wire.urls import violation_of_webhook
 #: How many registrations there may be for one event of one sales unit, and for QR check-ins.
 LIMIT, CHECK_IN_LIMIT = 25, 1
 _CHECK_IN = "user.checked-in.v1"
-_PAYMENT = "created authorized aborted expired terminated cancelled captured refunded"
 _RECURRING = (
     "agreement-activated agreement-rejected agreement-stopped agreement-expired charge-reserved charge-captured "
     "charge-canceled charge-refunded charge-failed charge-creation-failed"
@@ -28,7 +28,7 @@ _RECURRING = (
 #: What may be registered for: only ePayment's events ever come.
 EVENTS = frozenset(
     {
-        *(f"epayments.payment.{name}.v1" for name in _PAYMENT.split()),
+        *(f"epayments.payment.{name.lower()}.v1" for name in NAMES),
         *(f"recurring.{name}.v1" for name in _RECURRING.split()),
         _CHECK_IN,
         "login.merchant-initiated.ping.v1",
