@@ -174,6 +174,33 @@ async def test_what_the_shop_does_while_somebody_is_asked_counts(
     assert "The journal is kept from other processes" not in ended.err
 
 
+@pytest.mark.parametrize("at", [1, 2], ids=["what is open", "the file"])
+async def test_what_comes_while_a_batch_asks_is_left_open(
+    sandbox: Sandbox, shop: PostgresPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Nobody has agreed to it: it is named and not sent, whichever question it came at; what was agreed to goes on."""
+    await leave_open(shop, "lost", payment="order-1", amount=700)
+    file = tmp_path / "day.csv"
+    file.write_text("order_id,amount_ore,transaction_text,reference\norder-1,1000,Shipped.,s-0\n")
+    asked: list[str] = []
+
+    async def typed_line(question: str) -> str:
+        asked.append(question)
+        if len(asked) == at:
+            await leave_open(shop, "of-the-shop", payment="order-2", amount=300)
+        return "yes"
+
+    monkeypatch.setattr("vipps_async.cli.confirmation.typed_line", typed_line)
+    monkeypatch.setattr("vipps_async.cli.confirmation.is_terminal", lambda: True)
+    done = await live(sandbox, "batch", "capture", str(file), **variables_of(shop))
+    assert (done.status, len(asked)) == (0, 2)
+    assert (
+        "this run settles nothing of these payments:\n  ecom.capture of 3.00 NOK, payment order-2, key of-the"
+        in done.err
+    )
+    assert [sandbox.payment(order).captured for order in ("order-1", "order-2")] == [1700, 0]
+
+
 async def test_a_no_makes_no_journal_in_a_database(sandbox: Sandbox, shop: PostgresPlace) -> None:
     """Nor does a look: neither the doctor, nor a command of `journal`, nor `payment show`; a yes makes it."""
     asked = await live(sandbox, *HUNDRED, *options_of(shop), typed=("no",))

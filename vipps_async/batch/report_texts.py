@@ -23,8 +23,9 @@ _MOVED: Final = {
     RowOutcome.NOT_BEGUN: "not by this row",
     None: "not by this row",
 }
-#: The same of a row that is refused, where that is not all that is known.
-_MOVED_UNDER_KEY: Final = {
+#: The same of a row where its outcome is not all that is known.
+_MOVED_BY_CAUSE: Final = {
+    RowCause.TAKEN_EFFECT: "yes, before this run",
     RowCause.KEY_DONE: "not by this row; under its key before",
     RowCause.KEY_OPEN: "not by this row; perhaps under its key",
 }
@@ -94,11 +95,11 @@ def money_moved(outcome: RowOutcome | None, cause: RowCause | None, *, is_plan: 
 
     Args:
         outcome: how the row ended; None: it was not begun.
-        cause: why it is refused, where that is known.
+        cause: why it ended so, where that is known.
         is_plan: whether the outcome is what a dry run says would be.
     """
     moved = "no: a dry run" if is_plan else _MOVED[outcome]
-    return moved if cause is None else _MOVED_UNDER_KEY.get(cause, moved)
+    return moved if cause is None else _MOVED_BY_CAUSE.get(cause, moved)
 
 
 def what_to_do(
@@ -114,7 +115,7 @@ def what_to_do(
 
     Args:
         outcome: how it ended; None: it was not begun.
-        cause: why it is refused, held or not begun, where that is known.
+        cause: why it ended so, where that is known.
         payment: its payment.
         reference: its own name; None: it has none.
         heading: what its file calls such a name.

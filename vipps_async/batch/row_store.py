@@ -297,8 +297,8 @@ class RowStore:
             for line, payment, reference, outcome, reason in found
         ]
 
-    def count_refused(self, cause: RowCause) -> int:
-        """Count the rows that are refused for this cause."""
+    def count_cause(self, cause: RowCause) -> int:
+        """Count the rows that ended so for this cause."""
         return int(self._all("SELECT count(*) FROM rows WHERE cause = ?", (cause.value,))[0][0])
 
     def requested_totals(self) -> RequestedTotals:
