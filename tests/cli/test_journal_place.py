@@ -228,7 +228,7 @@ async def test_a_batch_and_the_doctor_know_the_shops_journal(
     await leave_open(shop, "lost", payment="order-2", amount=700)
     checked = await live(sandbox, "doctor", **variables_of(shop))
     told = " ".join(checked.out.split())
-    assert f"1 open in the journal {shop.name}, the oldest for " in told
+    assert f"1 open in the journal {shop.name}, the oldest since " in told
     assert "-> settle it: vipps-async journal recover" in told
     file = tmp_path / "day.csv"
     file.write_text("order_id,amount_ore,transaction_text,reference\norder-1,1000,Shipped.,s-0\n")
