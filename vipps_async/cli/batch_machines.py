@@ -55,6 +55,7 @@ from vipps_async.cli.output import (
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import JournalError
+from vipps_async.journals.postgres.place import PostgresPlace
 
 if TYPE_CHECKING:
     from vipps_async.batch.distributed.overview import BatchStatus
@@ -155,6 +156,7 @@ async def _submit(options: Options) -> int:
         if not totals.rows:
             text = f"{options.file} has 0 rows: nothing was submitted."
             return finish(DONE, json_line({"batch": None, "rows": 0}) if options.json else text)
+        say(f"batch and journal in {PostgresPlace(options.dsn, options.schema).name}")
         if (status := await agree(store, layout, settings, before="Submit: ", yes=options.yes)) is not None:
             return status
         return await _put(options, store, layout, settings, totals)

@@ -11,8 +11,8 @@ from attrs import frozen
 
 from vipps_async.apis import APIS, passed_over, session_api
 from vipps_async.cli.commands import Command, Options, Run
-from vipps_async.cli.confirmation import add_yes, ask_anywhere, telling_if_cut_off
-from vipps_async.cli.journal_open import ask_about_open, find_open, look_up, name_open
+from vipps_async.cli.confirmation import add_yes, ask_anywhere, nobody_to_ask, telling_if_cut_off
+from vipps_async.cli.journal_open import ask_about_open, find_open, look_up, name_open, refuse_other_vipps
 from vipps_async.cli.journal_place import StoredJournal, add_journal, guarded, opened
 from vipps_async.cli.journal_text import CUT_OFF, about, is_leased, moved_amount, recovery_text
 from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, positive, sales_unit_option
@@ -102,7 +102,10 @@ def _decision(name: str, run: Run, purpose: str, description: str) -> Command:
 
 async def _send(options: Options) -> int:
     settings = _settings(options)
+    if (status := nobody_to_ask(settings, yes=options.yes)) is not None:
+        return status
     async with opened(options, thorough=True) as journal:
+        await refuse_other_vipps(journal)
         entry = await _find(journal, options, settings)
         if is_leased(entry, datetime.now(UTC)):
             return _busy(entry)
@@ -136,7 +139,10 @@ async def _send(options: Options) -> int:
 
 async def _drop(options: Options) -> int:
     settings = _settings(options)
+    if (status := nobody_to_ask(settings, yes=options.yes)) is not None:
+        return status
     async with opened(options, thorough=True) as journal:
+        await refuse_other_vipps(journal)
         entry = await _find(journal, options, settings)
         if (status := await _agreed("Never send again", entry.intent, options, settings)) is not None:
             return status

@@ -228,18 +228,18 @@ async def existing_place(options: Options) -> JournalPlace:
 
 @contextlib.asynccontextmanager
 async def opened(options: Options, *, thorough: bool) -> AsyncIterator[StoredJournal]:
-    """Open the journal that the options name, and close it.
+    """Say which journal the options name, unless it is only read for machines; open and close it.
 
     Args:
         options: as `add_journal` has them.
-        thorough: whether a file is looked through for damage when it is opened.
+        thorough: whether a file is looked through for damage when it is opened, as more than a list follows.
 
     Raises:
         ConfigurationError: there is none.
         JournalError: it cannot be opened.
     """
     place = await existing_place(options)
-    if not getattr(options, "json", False):
+    if thorough or not getattr(options, "json", False):
         say(f"Journal: {place}")
     journal = await place.open(check=thorough)
     try:

@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from vipps_async.cli.commands import Options
 from vipps_async.cli.confirmation import ask, nobody_to_ask
 from vipps_async.cli.failures import status_of
+from vipps_async.cli.journal_open import refuse_other_vipps
 from vipps_async.cli.journal_place import JournalPlace, StoredJournal, place_of
 from vipps_async.cli.options import api_option, check_allowed_host, sales_unit_option
 from vipps_async.cli.output import (
@@ -178,6 +179,8 @@ class _CommandRun:
             return None
         journal = await self.journal.open()
         stack.push_async_callback(journal.aclose)
+        if self.command.check is not None:
+            await refuse_other_vipps(journal)
         return journal
 
     async def _agreed(
