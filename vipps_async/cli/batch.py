@@ -50,10 +50,11 @@ from vipps_async.cli.batch_output import (
 from vipps_async.cli.batch_settled import SettlingPlan
 from vipps_async.cli.commands import Command, Group, Options
 from vipps_async.cli.confirmation import is_asked, nobody_to_ask
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses, unprinted
 from vipps_async.cli.journal_place import JournalPlace, StoredJournal, add_journal, place_of
 from vipps_async.cli.journal_text import recovery_text
 from vipps_async.cli.options import check_allowed_host
-from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, say_error, unprinted
+from vipps_async.cli.output import emit, json_line, plain, say, say_error
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import VippsError
@@ -86,11 +87,7 @@ def _action(operation: BatchOperation) -> Command:
         _run,
         f"{operation.value} the payments in a file",
         f"Reads a CSV or JSON Lines file and will {operation.value} each row, for the sales unit of the "
-        f"VIPPS_ variables. Exit status 0: all {operation.done}; 1: some refused or not done, or you said no; 3: some "
-        "of unknown outcome, or carried out otherwise than asked; 5: some held; 2: usage or input, and nothing was "
-        "sent; 6: another process has the journal, and nothing was sent; 8: carried out, but the result or the report "
-        "could not be written; 130: ended by Ctrl-C. "
-        "Run it again to go on.",
+        f"VIPPS_ variables. {exit_statuses('batch')} Run it again to go on.",
         examples=(
             f"batch {operation.value} orders.csv --dry-run",
             f"batch {operation.value} orders.csv --report done.csv --yes",
@@ -117,7 +114,7 @@ async def _run(options: Options) -> int:
             return await command.run()
         except JournalInUseError as error:
             say(f"vipps-async: {plain(error)}\nNothing was sent. Wait longer with --wait, or try again.")
-            return BUSY
+            return ExitStatus.BUSY
         except (VippsError, OSError, sqlite3.Error) as error:
             say_error(error)
             return command.status_after_failure()
@@ -158,7 +155,7 @@ class _Command:
             await asyncio.to_thread(self.store.pass_over_all)
             await self._report(report)
             say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
-            return USAGE
+            return ExitStatus.USAGE
         if not totals.rows:
             return await self._finish(totals, report)
         return await (self._preview(place, report) if options.dry_run else self._with_journal(place, settings, report))
@@ -240,7 +237,7 @@ class _Command:
             assert task is not None  # noqa: S101 - as below
             task.uncancel()
             self.stop.set()
-            return INTERRUPTED
+            return ExitStatus.INTERRUPTED
 
     async def _told_no(self, report: ReportFile | None) -> int:
         """Tell what was settled before somebody said no to the rest of the file, and return the exit status."""
@@ -278,10 +275,10 @@ class _Command:
             return self.status
         if not self.has_begun:
             say("Nothing was sent.")
-            return USAGE
+            return ExitStatus.USAGE
         say("Money may have moved: what was sent stands in the journal.\nTo find out, run the same command again: ")
         say("what is done is not done twice.")
-        return UNKNOWN
+        return ExitStatus.UNKNOWN
 
     # --- the run ---------------------------------------------------------------------------------------------------
 
@@ -324,7 +321,7 @@ class _Command:
         """Say how it ended, write the report, and return the exit status."""
         options, api = self.options, self.layout.api
         shown_rows = await asyncio.to_thread(self._dry_run_text, totals) if options.dry_run else ""
-        status = INTERRUPTED if self._is_interrupted(totals) else status_of_totals(totals)
+        status = ExitStatus.INTERRUPTED if self._is_interrupted(totals) else status_of_totals(totals)
         held = await asyncio.to_thread(self.store.held_rows)
         say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
         if report is None and not (options.dry_run and totals.rows <= MOST_ROWS):

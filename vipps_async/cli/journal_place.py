@@ -14,9 +14,10 @@ import click
 from attrs import frozen
 
 from vipps_async.cli.commands import Command, Options, Run, UsageError
+from vipps_async.cli.exit_status import ExitStatus
 from vipps_async.cli.journal_file import VARIABLE, files_of, journal_path, open_journal
 from vipps_async.cli.options import number_from
-from vipps_async.cli.output import BUSY, USAGE, plain, say, say_error
+from vipps_async.cli.output import plain, say, say_error
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.postgres.place import PostgresPlace
 from vipps_async.journals.sqlite.journal import SqliteJournal
@@ -203,10 +204,10 @@ def guarded(run: Run) -> Run:
             return await run(options)
         except JournalInUseError as error:
             say_error(error)
-            return BUSY
+            return ExitStatus.BUSY
         except VippsError as error:
             say_error(error)
-            return USAGE
+            return ExitStatus.USAGE
 
     return guarded_run
 
