@@ -64,8 +64,6 @@ from vipps_async.session import VippsSession
 
 __all__ = ["command"]
 
-#: What all but a cancel have no option for.
-_WITHOUT_OPTION: dict[str, object] = {"release_remaining": False}
 #: How a row ends that this command has carried out.
 _SETTLED = (RowOutcome.DONE, RowOutcome.OTHERWISE, RowOutcome.FOUND_DONE)
 
@@ -92,7 +90,8 @@ def _action(operation: BatchOperation) -> Command:
             f"batch {operation.value} orders.csv --dry-run",
             f"batch {operation.value} orders.csv --report done.csv --yes",
         ),
-        fixed={"operation": operation, **({} if operation is BatchOperation.CANCEL else _WITHOUT_OPTION)},
+        # Only a cancel has an option for the latter.
+        fixed={"operation": operation, **({} if operation is BatchOperation.CANCEL else {"release_remaining": False})},
     )
     add_layout(made)
     add_journal(made)

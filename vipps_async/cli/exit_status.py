@@ -67,8 +67,9 @@ _TOLD = {
     "be read, may appear later or are open since that day or before; 6; 8",
     "journal recover": "0: nothing is open any more; 1: something is, or you said no, and nothing was sent",
     "journal send": "0: it took effect, or is dropped; 1: Vipps refused it, or you said no, and no money moved by this "
-    "command; 2: wrong use or settings, or no open operation has this key, and nothing was sent; 3: it stays open, or was carried out otherwise than asked; 6: another process has the "
-    "journal or the operation, and nothing was sent; 8; 130",
+    "command; 2: wrong use or settings, or no open operation has this key, and nothing was sent; 3: it stays open, or "
+    "was carried out otherwise than asked; 6: another process has the journal or the operation, and nothing was sent; "
+    "8; 130",
     "payment": "0; 1; 2: wrong use or settings, or a journal that cannot be used, and nothing was sent; 3: the outcome "
     "is not known, of this or of what is undecided of the payment; 6; 8; 130",
     "payment show": "0; 1: Vipps refused, or was not reached; 2; 8; 130",
