@@ -32,8 +32,8 @@ _BY_OUTCOME: Final = {
     RowOutcome.HELD: (
         "not by this row",
         (
-            "leave it if it is the one that was done before; if it corrects the amount of that one, move the difference "
-            f"by hand; if another one is meant: {_NAME_IT}"
+            "leave it if it is the one that was done before; if it corrects the amount of that one, move the "
+            f"difference by hand; if another one is meant: {_NAME_IT}"
         ),
     ),
     RowOutcome.NOT_BEGUN: ("not by this row", _AGAIN),
