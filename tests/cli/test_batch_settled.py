@@ -110,6 +110,7 @@ async def test_a_dry_run_names_what_would_be_settled_first(sandbox: Sandbox, day
         "open": 2,
         "of_this_file": 1,
         "taken_effect": 0,
+        "moved_already": 0,
         "may_be_sent_again": 2,
         "sums": [{"operation": "capture", "currency": "NOK", "count": 2, "amount": 1700, "takes_all": 0}],
     }
@@ -201,7 +202,7 @@ async def test_a_dry_run_counts_what_took_effect_as_the_run_will(sandbox: Sandbo
     assert "2 would be captured, 15.00 NOK\n" in dry.out
     assert "line 2: order-0: 10.00 NOK, would be captured: It is open in the journal" in dry.out
     assert "Vipps has it as done, so its money has moved, and it counts with the run that settles it" in dry.out
-    assert "of which 1 counted above with a row of this file (1 has taken effect already)" in dry.out
+    assert "of which 1 counted above with a row of this file (1 has taken effect already, 10.00 NOK)" in dry.out
     rows = report_of(day)
     assert [(row["outcome"], row["would_move_ore"], row["money_moved"]) for row in rows] == [
         ("would be captured", None, "yes, before this run"),

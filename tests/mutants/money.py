@@ -532,6 +532,12 @@ _SETTLED_FIRST = of(
     ("opened} WHERE NOT EXISTS ({counted})", "opened} WHERE 1 OR EXISTS ({counted})"),
     ("AND rows.outcome IN ('done', 'otherwise', 'found done')", "AND rows.outcome IN ('refused')"),
 )
+_ROWS_TOLD = of(
+    "batch/report_texts.py",
+    ("tests/batch/test_plain_words.py", "tests/cli/test_batch_settled.py"),
+    ("cause is None or outcome is RowOutcome.UNKNOWN", "cause is None"),
+    ("RowCause.KEY_OPEN, RowCause.TAKEN_EFFECT}", "RowCause.KEY_OPEN}"),
+)
 _READ_AMOUNTS = of(
     "batch/amounts.py",
     ("tests/batch/test_spreadsheets.py",),
@@ -695,6 +701,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_MANY,
     *_REFUSALS,
     *_SETTLED_FIRST,
+    *_ROWS_TOLD,
     *_READ_AMOUNTS,
     *_TRANSPORTS,
     *EPAYMENT_MUTANTS,

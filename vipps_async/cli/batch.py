@@ -326,7 +326,7 @@ class _Command:
         if report is None and not (options.dry_run and totals.rows <= MOST_ROWS):
             rows = await asyncio.to_thread(self.store.unsuccessful_rows, MOST_NAMED)
             say_what_is_not_done(rows, totals, options.operation, preview=options.dry_run)
-        if count := await asyncio.to_thread(self.store.count_cause, RowCause.PART_CAPTURED):
+        if count := (await asyncio.to_thread(self.store.of_cause, RowCause.PART_CAPTURED))[0]:
             what = "payment is" if count == 1 else "payments are"
             say(f"{count:,} {what} captured in part: to release the rest, run it again with --release-remaining")
         is_printed = self._tell_how_it_ended(totals, failure, before=shown_rows)

@@ -180,18 +180,22 @@ class SettlingPlan:
             return ""
         what = "operation that is" if found.count == 1 else "operations that are"
         rows = f", of which {of_file:,} counted above with a row of this file" if of_file else ""
-        if done := self.store.count_cause(RowCause.TAKEN_EFFECT):
-            rows += f" ({done:,} {'has' if done == 1 else 'have'} taken effect already)"
+        done, moved = self.store.of_cause(RowCause.TAKEN_EFFECT)
+        if done:
+            has = "has" if done == 1 else "have"
+            rows += f" ({done:,} {has} taken effect already, {format_amount(moved, self.layout.api.currency)})"
         text = f"Would be settled first: {found.count:,} {what} open in the journal{rows}."
         if found.to_send:
             text += f"\nWhat Vipps does not have of it is sent again: {found.sum_text()}\n{found.lines()}"
         return text
 
     def _would_settle_facts(self) -> dict[str, Any]:
+        done, moved = self.store.of_cause(RowCause.TAKEN_EFFECT)
         return {
             "open": self.found.count,
             "of_this_file": self._of_file,
-            "taken_effect": self.store.count_cause(RowCause.TAKEN_EFFECT),
+            "taken_effect": done,
+            "moved_already": moved,
             "may_be_sent_again": self.found.to_send,
             "sums": [
                 {
