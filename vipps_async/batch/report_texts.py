@@ -85,8 +85,8 @@ _BY_CAUSE: Final = {
     ),
     RowCause.TAKEN_EFFECT: ("yes, before this run", ""),
 }
-#: What a dry run knows of whether money moved, too; of all else it has moved nothing.
-_KNOWN_BEFORE: Final = {RowCause.KEY_DONE, RowCause.KEY_OPEN, RowCause.TAKEN_EFFECT}
+#: Of these a dry run, which moves nothing itself, says the same.
+_BEFORE: Final = {RowCause.KEY_DONE, RowCause.KEY_OPEN}
 
 
 def _told(outcome: RowOutcome | None, cause: RowCause | None) -> tuple[str, str]:
@@ -102,7 +102,7 @@ def money_moved(outcome: RowOutcome | None, cause: RowCause | None, *, is_plan: 
         cause: why it ended so, where that is known.
         is_plan: whether the outcome is what a dry run says would be.
     """
-    return "no: a dry run" if is_plan and cause not in _KNOWN_BEFORE else _told(outcome, cause)[0]
+    return "no: a dry run" if is_plan and cause not in _BEFORE else _told(outcome, cause)[0]
 
 
 def what_to_do(
