@@ -14,6 +14,8 @@ from tests.cli.open_captures import leave_open, note_done
 from tests.cli.processes import Finished
 from tests.cli.shell import HERE, env
 from tests.cli.test_payment import CAPTURE
+from vipps_async.batch.job import BatchJob
+from vipps_async.batch.report import Totals
 from vipps_async.journals.postgres.place import PostgresPlace
 from vipps_async.testing import Sandbox
 
@@ -192,8 +194,17 @@ async def test_what_comes_while_a_batch_asks_is_left_open(
 
     monkeypatch.setattr("vipps_async.cli.confirmation.typed_line", typed_line)
     monkeypatch.setattr("vipps_async.cli.confirmation.is_terminal", lambda: True)
+    carry_out = BatchJob.run
+
+    async def run(self: BatchJob) -> Totals:
+        await note_done(shop, "of-the-shop", payment="order-2", amount=300)
+        return await carry_out(self)
+
+    # The shop settles its own meanwhile: that is none of what this run has done.
+    monkeypatch.setattr(BatchJob, "run", run)
     done = await live(sandbox, "batch", "capture", str(file), **variables_of(shop))
     assert (done.status, len(asked)) == (0, 2)
+    assert "Settled first, beside the rows of this file: 1 capture of 7.00 NOK.\n" in done.out
     assert (
         "this run settles nothing of these payments:\n  ecom.capture of 3.00 NOK, payment order-2, key of-the"
         in done.err

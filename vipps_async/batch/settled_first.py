@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from attrs import evolve, field, frozen, mutable
 
@@ -72,13 +72,16 @@ class SettledBeside:
             self.named.append(SettledOperation(intent=intent, moved=moved))
 
 
-async def note_open(store: RowStore, journal: Journal, merchant_serial_number: str) -> None:
+async def note_open(
+    store: RowStore, journal: Journal, merchant_serial_number: str, *, leave: Collection[str] = ()
+) -> None:
     """Note in a store what the journal has open of a sales unit: what is done of it by the end is told as this run's.
 
     Args:
         store: the rows of the run.
         journal: the run's.
         merchant_serial_number: the sales unit.
+        leave: payments of which this run settles nothing, so that what becomes of them is none of its own.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -86,7 +89,7 @@ async def note_open(store: RowStore, journal: Journal, merchant_serial_number: s
     page: list[OpenKey] = []
     async for entry in journal.open_entries(merchant_serial_number=merchant_serial_number):
         intent = entry.intent
-        if intent.adjusts:
+        if intent.adjusts and intent.payment not in leave:
             page.append((intent.api, intent.operation, intent.payment, intent.key))
         if len(page) == _PAGE:
             await asyncio.to_thread(store.note_open, page)

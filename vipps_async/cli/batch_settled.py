@@ -75,7 +75,7 @@ class SettlingPlan:
         """
         self.is_preview = True
         await self._find()
-        await note_open(self.store, self.journal, self._unit)
+        await note_open(self.store, self.journal, self._unit, leave=self.leave)
 
     # --- carried out -----------------------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class SettlingPlan:
             VippsError: the session or the journal cannot be used.
         """
         self.recovered = RecoveryReport()
-        await note_open(self.store, self.journal, self._unit)
+        await note_open(self.store, self.journal, self._unit, leave=self.leave)
         self.recovered = await self.session.recover(leave=self.leave, stop=stop, progress=self._note)
 
     def _note(self, report: RecoveryReport) -> None:
