@@ -177,7 +177,9 @@ def _checked_base_url(url: object, environment: Environment | None) -> str:
         raise InvalidInputError("base_url", rule, value=None if "@" in url else url, secret="@" in url)
     for other, other_url in _HOSTS.items():
         # A dot at the end names the same host.
-        if environment not in {None, other} and host.rstrip(".") == urlsplit(other_url).hostname:
+        if environment is None or other is environment:
+            continue
+        if host.rstrip(".") == urlsplit(other_url).hostname:
             raise ConfigurationError(
                 f"environment is {environment.value}, but base_url is the host of {other.value}",
                 advice="set environment to match the host, or leave base_url out",
