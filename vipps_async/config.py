@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import math
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from collections.abc import Awaitable, Iterator, Mapping
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
@@ -161,7 +162,7 @@ def _checked_settle_after(value: object) -> float:
     return float(value)
 
 
-def _checked_base_url(url: object, environment: Environment) -> str:
+def _checked_base_url(url: object, environment: Environment | None) -> str:
     rule = "an https URL without path, query or user (http only for loopback)"
     if not isinstance(url, str) or not VISIBLE_ASCII.fullmatch(url):
         raise InvalidInputError("base_url", rule, value=url)
@@ -176,7 +177,9 @@ def _checked_base_url(url: object, environment: Environment) -> str:
         raise InvalidInputError("base_url", rule, value=None if "@" in url else url, secret="@" in url)
     for other, other_url in _HOSTS.items():
         # A dot at the end names the same host.
-        if other is not environment and host.rstrip(".") == urlsplit(other_url).hostname:
+        if environment is None or other is environment:
+            continue
+        if host.rstrip(".") == urlsplit(other_url).hostname:
             raise ConfigurationError(
                 f"environment is {environment.value}, but base_url is the host of {other.value}",
                 advice="set environment to match the host, or leave base_url out",
@@ -298,61 +301,61 @@ class Settings:
                 things are wrong.
             InvalidInputError: one value breaks a rule; the error names it.
         """
-        problems = _Problems()
-        wanted = {name: f"VIPPS_{name.upper()}" for name in _CREDENTIAL_NAMES}
-        if missing := [variable for variable in wanted.values() if not env.get(variable)]:
-            advice = "set the keys of your sales unit (Vipps portal, section For developers)"
-            problems.found.append(
-                ConfigurationError(f"not set in the environment: {', '.join(missing)}", advice=advice)
-            )
-        for attribute, variable in wanted.items():
-            if value := env.get(variable):
-                problems.check(Credentials, **{**_STAND_INS, attribute: value})
-        environment = problems.check(_environment_from, env)
-        base_url, proxy = env.get("VIPPS_BASE_URL") or None, env.get("VIPPS_PROXY") or None
-        if base_url is not None and environment is not None:
-            problems.check(_checked_base_url, base_url, environment)
-        if proxy is not None:
-            problems.check(_checked_proxy, proxy)
-        named = system or problems.check(_system_from_env, env)
-        problems.raise_any()
-        assert environment is not None  # noqa: S101 - for the type checker
+        found = problems_in(env, system=system)
+        if len(found) == 1:
+            raise found[0]
+        if found:
+            advice = "; ".join(dict.fromkeys(error.advice.rstrip(".") for error in found if error.advice))
+            raise ConfigurationError("; ".join(error.message.rstrip(".") for error in found), advice=advice)
         return cls.build(
-            Credentials(**{attribute: env[variable] for attribute, variable in wanted.items()}),
-            environment=environment,
-            base_url=base_url,
+            Credentials(**{attribute: env[variable] for attribute, variable in _CREDENTIAL_VARIABLES.items()}),
+            environment=_environment_from(env),
+            base_url=env.get("VIPPS_BASE_URL") or None,
             timeouts=timeouts,
             retry=retry,
-            system=named,
-            proxy=proxy,
+            system=system or _system_from_env(env),
+            proxy=env.get("VIPPS_PROXY") or None,
         )
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
+def problems_in(
+    env: Mapping[str, str], *, system: SystemInfo | None = None
+) -> list[ConfigurationError | InvalidInputError]:
+    """Return all that is wrong with the `VIPPS_…` variables, in the order in which it is told.
+
+    Args:
+        env: the environment variables.
+        system: what calls itself a system; None: the variables say it.
+    """
+    found: list[ConfigurationError | InvalidInputError] = []
+    if missing := [variable for variable in _CREDENTIAL_VARIABLES.values() if not env.get(variable)]:
+        advice = "set the keys of your sales unit (Vipps portal, section For developers)"
+        found.append(ConfigurationError(f"not set in the environment: {', '.join(missing)}", advice=advice))
+    for attribute, variable in _CREDENTIAL_VARIABLES.items():
+        if value := env.get(variable):
+            with _noted_in(found):
+                Credentials(**{**_STAND_INS, attribute: value})
+    environment = None
+    with _noted_in(found):
+        environment = _environment_from(env)
+    if base_url := env.get("VIPPS_BASE_URL"):
+        with _noted_in(found):
+            _checked_base_url(base_url, environment)
+    if proxy := env.get("VIPPS_PROXY"):
+        with _noted_in(found):
+            _checked_proxy(proxy)
+    for attribute, variable in _SYSTEM_VARIABLES.items() if system is None else ():
+        with _noted_in(found):
+            SystemInfo(**{attribute: env.get(variable) or None})
+    return found
 
 
-class _Problems:
-    """All that is wrong with the settings."""
-
-    def __init__(self) -> None:
-        self.found: list[ConfigurationError | InvalidInputError] = []
-
-    def check(self, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Return what is made; None: it cannot be, which is noted."""
-        try:
-            return make(*args, **kwargs)
-        except (ConfigurationError, InvalidInputError) as error:
-            self.found.append(error)
-            return None
-
-    def raise_any(self) -> None:
-        """Raise the one that was found, or one that tells all of them."""
-        if len(self.found) == 1:
-            raise self.found[0]
-        if self.found:
-            advice = "; ".join(dict.fromkeys(error.advice.rstrip(".") for error in self.found if error.advice))
-            raise ConfigurationError("; ".join(error.message.rstrip(".") for error in self.found), advice=advice)
+@contextlib.contextmanager
+def _noted_in(found: list[ConfigurationError | InvalidInputError]) -> Iterator[None]:
+    try:
+        yield
+    except (ConfigurationError, InvalidInputError) as error:
+        found.append(error)
 
 
 def _environment_from(env: Mapping[str, str]) -> Environment:
@@ -363,9 +366,16 @@ def _environment_from(env: Mapping[str, str]) -> Environment:
         raise ConfigurationError(f"VIPPS_ENVIRONMENT is {name!r}", advice="set it to test or production") from error
 
 
-_CREDENTIAL_NAMES = ("client_id", "client_secret", "subscription_key", "merchant_serial_number")
+#: The variables of the fields of `Credentials`, all of which must be set, and of `SystemInfo`.
+_CREDENTIAL_VARIABLES = {
+    name: f"VIPPS_{name.upper()}"
+    for name in ("client_id", "client_secret", "subscription_key", "merchant_serial_number")
+}
+_SYSTEM_VARIABLES = {
+    name: f"VIPPS_SYSTEM_{name.upper()}" for name in ("name", "version", "plugin_name", "plugin_version")
+}
 #: Keeps every rule and opens nothing: one value at a time is held against its own.
-_STAND_INS = dict.fromkeys(_CREDENTIAL_NAMES, "0000")
+_STAND_INS = dict.fromkeys(_CREDENTIAL_VARIABLES, "0000")
 
 
 def _system_from_env(env: Mapping[str, str]) -> SystemInfo:

@@ -13,7 +13,7 @@ from vipps_async import errors
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.report import columns, write_report
-from vipps_async.batch.report_texts import what_to_do
+from vipps_async.batch.report_texts import money_moved, what_to_do
 from vipps_async.batch.results import RowCause, failed
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.ecom.payment_api import ECOM_API
@@ -126,3 +126,11 @@ def test_each_row_that_is_held_has_its_way_out(
     told = what_to_do(RowOutcome.HELD, cause, "order-1", None, "reference", preview=False)
     assert way_out in told
     assert ("--another order-1" in told) is is_released_by_naming
+
+
+@pytest.mark.parametrize("cause", [None, *RowCause])
+def test_what_is_unknown_is_never_said_not_to_have_moved(cause: RowCause | None) -> None:
+    """Whatever stands under the row's key: it may have taken effect, and the same file finds out."""
+    assert money_moved(RowOutcome.UNKNOWN, cause, is_plan=False) == "perhaps"
+    told = what_to_do(RowOutcome.UNKNOWN, cause, "order-1", None, "reference", preview=False)
+    assert told.startswith("run the same file again")

@@ -96,6 +96,7 @@ async def test_from_a_file_to_its_report(
     submitted = await batch("submit", str(file))
     assert submitted.status == 0, submitted.err
     assert submitted.out == "1\n"
+    assert submitted.err.startswith(f"batch and journal in {schema}@")
     assert "Batch 1: 120 rows in 3 chunks, to be captured over ecom for sales unit 123456 in the test" in submitted.err
     before = await batch("status", "1")
     assert before.status == 4

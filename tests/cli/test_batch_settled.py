@@ -109,6 +109,8 @@ async def test_a_dry_run_names_what_would_be_settled_first(sandbox: Sandbox, day
     assert facts["would_settle_first"] == {
         "open": 2,
         "of_this_file": 1,
+        "taken_effect": 0,
+        "moved_already": 0,
         "may_be_sent_again": 2,
         "sums": [{"operation": "capture", "currency": "NOK", "count": 2, "amount": 1700, "takes_all": 0}],
     }
@@ -192,12 +194,18 @@ async def test_a_file_of_cancels_sends_no_open_capture_of_its_payments(
     ]
 
 
-async def test_a_dry_run_says_of_what_took_effect_that_it_counts_with_the_run(sandbox: Sandbox, day: Path) -> None:
-    """Vipps has it as done while the journal has it open: captured before by Vipps, and in the sums of the next run."""
+async def test_a_dry_run_counts_what_took_effect_as_the_run_will(sandbox: Sandbox, day: Path) -> None:
+    """Vipps has it as done while the journal has it open: in the sums of the run, and as money that has moved."""
     async with sandbox.session() as vipps:
         await vipps.ecom.capture("order-0", amount=nok(10), transaction_text="Shipped.", idempotency_key=KEY)
-    done = await capture(sandbox, day, "--dry-run")
-    told = (
-        "captured before: It is open in the journal, and would be settled first: it has taken effect, and counts with"
-    )
-    assert told in done.out
+    dry = await capture(sandbox, day, "--dry-run", "--report", str(day.with_name("report.jsonl")))
+    assert "2 would be captured, 15.00 NOK\n" in dry.out
+    assert "line 2: order-0: 10.00 NOK, would be captured: It is open in the journal" in dry.out
+    assert "Vipps has it as done, so its money has moved, and it counts with the run that settles it" in dry.out
+    assert "of which 1 counted above with a row of this file (1 has taken effect already, 10.00 NOK)" in dry.out
+    rows = report_of(day)
+    assert [(row["outcome"], row["would_move_ore"], row["money_moved"]) for row in rows] == [
+        ("would be captured", None, "yes, before this run"),
+        ("would be captured", 500, "no: a dry run"),
+    ]
+    assert "2 captured, 15.00 NOK" in (await capture(sandbox, day)).out

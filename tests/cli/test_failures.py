@@ -112,6 +112,27 @@ async def test_a_journal_of_another_environment_is_status_2(sandbox: Sandbox, tm
     assert (told["kind"], told["effect"]) == ("JournalError", "none")
 
 
+@pytest.mark.parametrize("name", [name for name in SENDING if name != "rebind"])
+async def test_what_is_open_in_a_journal_of_another_vipps_is_not_named(
+    sandbox: Sandbox, tmp_path: Path, name: str
+) -> None:
+    """It concerns nobody here: the journal is refused first."""
+    path = tmp_path / "pay.db"
+    await leave_open(path, "an-earlier-one", payment="order-1")
+    await leave_open(path, "lost", payment="order-1")
+    journal = SqliteJournal(path)
+    await journal.open()
+    await journal.rebind(World(environment="production", host="vipps"))
+    await journal.aclose()
+    file = tmp_path / "orders.csv"
+    file.write_text("order_id,amount_nok,transaction_text\norder-1,1.00,x\n")
+    words = [word.format(file=file).replace("key-1", "lost") for word in SENDING[name]]
+    finished = await shell(sandbox, *words, "--journal", str(path))
+    assert (finished.status, "has the facts of another Vipps" in finished.err) == (2, True)
+    told = finished.err.replace(str(path), "").lower()
+    assert [word for word in ("lost", "an-earlier-one", "open") if word in told] == []
+
+
 @pytest.mark.parametrize("name", JSON)
 async def test_a_journal_in_use_is_an_object_for_machines(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     """Status 6, with what keeps it."""

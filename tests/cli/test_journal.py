@@ -470,14 +470,14 @@ class TestRecover:
         assert capsys.readouterr().out.startswith("0 looked at")
 
     def test_for_machines(self, town: Town, capsys: pytest.CaptureFixture[str]) -> None:
-        """--json prints one object, and nothing else."""
+        """--json prints one object, and beside it which journal is meant."""
         assert main(["journal", "recover", "--journal", str(town.path), "--json"]) == 0
         printed = capsys.readouterr()
         report = orjson.loads(printed.out)
         assert (report["complete"], report["sent_again"], report["left_open"]) == (True, 1, [])
         assert [done["moved"] for done in report["sent_again_operations"]] == [10_000]
         assert report["proven_operations"] == []
-        assert printed.err == ""
+        assert printed.err == f"Journal: {town.path}\n"
 
     def test_something_stays_open(
         self, town: Town, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

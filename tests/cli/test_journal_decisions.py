@@ -200,8 +200,15 @@ async def test_production_asks_and_other_hosts_are_named(overtaken: Overtaken, a
 
 async def test_at_a_terminal_it_names_what_it_asks_about(overtaken: Overtaken) -> None:
     """Only yes is a yes."""
+    production = {"VIPPS_ENVIRONMENT": "production"}
+    journal = SqliteJournal(overtaken.path)
+    await journal.open()
+    world = await journal.world()
+    assert world is not None
+    await journal.rebind(evolve(world, environment="production"))
+    await journal.aclose()
     arguments = ("journal", "send", overtaken.key, "--journal", str(overtaken.path), "--allow-host", "127.0.0.1")
-    async with at_terminal(overtaken.shop.sandbox, *arguments, VIPPS_ENVIRONMENT="production") as terminal:
+    async with at_terminal(overtaken.shop.sandbox, *arguments, **production) as terminal:
         await terminal.until("Send again: ecom.capture of 100.00 NOK, payment order-1, key ")
         await terminal.until("sales unit 123456, in PRODUCTION?")
         terminal.type("y\n")

@@ -14,6 +14,8 @@ from tests.cli.open_captures import leave_open, note_done
 from tests.cli.processes import Finished
 from tests.cli.shell import HERE, env
 from tests.cli.test_payment import CAPTURE
+from vipps_async.batch.job import BatchJob
+from vipps_async.batch.report import Totals
 from vipps_async.journals.postgres.place import PostgresPlace
 from vipps_async.testing import Sandbox
 
@@ -174,6 +176,42 @@ async def test_what_the_shop_does_while_somebody_is_asked_counts(
     assert "The journal is kept from other processes" not in ended.err
 
 
+@pytest.mark.parametrize("at", [1, 2], ids=["what is open", "the file"])
+async def test_what_comes_while_a_batch_asks_is_left_open(
+    sandbox: Sandbox, shop: PostgresPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Nobody has agreed to it: it is named and not sent, whichever question it came at; what was agreed to goes on."""
+    await leave_open(shop, "lost", payment="order-1", amount=700)
+    file = tmp_path / "day.csv"
+    file.write_text("order_id,amount_ore,transaction_text,reference\norder-1,1000,Shipped.,s-0\n")
+    asked: list[str] = []
+
+    async def typed_line(question: str) -> str:
+        asked.append(question)
+        if len(asked) == at:
+            await leave_open(shop, "of-the-shop", payment="order-2", amount=300)
+        return "yes"
+
+    monkeypatch.setattr("vipps_async.cli.confirmation.typed_line", typed_line)
+    monkeypatch.setattr("vipps_async.cli.confirmation.is_terminal", lambda: True)
+    carry_out = BatchJob.run
+
+    async def run(self: BatchJob) -> Totals:
+        await note_done(shop, "of-the-shop", payment="order-2", amount=300)
+        return await carry_out(self)
+
+    # The shop settles its own meanwhile: that is none of what this run has done.
+    monkeypatch.setattr(BatchJob, "run", run)
+    done = await live(sandbox, "batch", "capture", str(file), **variables_of(shop))
+    assert (done.status, len(asked)) == (0, 2)
+    assert "Settled first, beside the rows of this file: 1 capture of 7.00 NOK.\n" in done.out
+    assert (
+        "this run settles nothing of these payments:\n  ecom.capture of 3.00 NOK, payment order-2, key of-the"
+        in done.err
+    )
+    assert [sandbox.payment(order).captured for order in ("order-1", "order-2")] == [1700, 0]
+
+
 async def test_a_no_makes_no_journal_in_a_database(sandbox: Sandbox, shop: PostgresPlace) -> None:
     """Nor does a look: neither the doctor, nor a command of `journal`, nor `payment show`; a yes makes it."""
     asked = await live(sandbox, *HUNDRED, *options_of(shop), typed=("no",))
@@ -201,7 +239,7 @@ async def test_a_batch_and_the_doctor_know_the_shops_journal(
     await leave_open(shop, "lost", payment="order-2", amount=700)
     checked = await live(sandbox, "doctor", **variables_of(shop))
     told = " ".join(checked.out.split())
-    assert f"1 open in the journal {shop.name}, the oldest for " in told
+    assert f"1 open in the journal {shop.name}, the oldest since " in told
     assert "-> settle it: vipps-async journal recover" in told
     file = tmp_path / "day.csv"
     file.write_text("order_id,amount_ore,transaction_text,reference\norder-1,1000,Shipped.,s-0\n")

@@ -17,7 +17,7 @@ from tests.support.payments import initiate
 from vipps_async import ExpressCheckout, ShippingDetails, nok
 from vipps_async.cli.main import main, read_command_line
 from vipps_async.cli.output import json_line
-from vipps_async.cli.payment import operation_result, state_result
+from vipps_async.cli.payment_text import operation_result, state_result
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.payment_api import PaymentState

@@ -43,12 +43,12 @@ async def test_a_journal_with_something_open(sandbox: Sandbox, tmp_path: Path) -
     await (await _journal(path, entries=3)).aclose()
     result = (await found(sandbox.url, journal=path))["journal"]
     assert result.state is CheckState.WARNING
-    assert result.text.startswith(f"3 open in the journal {path}, the oldest for 3 h;")
+    assert result.text.startswith(f"3 open in the journal {path}, the oldest since {result.facts['oldest']:%Y-%m-%d}")
     assert result.advice == f"settle it: vipps-async journal recover --journal '{path}'"
     assert result.facts["open"] == 3
 
 
-async def test_another_sales_units_operations_have_a_command_of_their_own(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_another_sales_units_operations_are_told_apart(sandbox: Sandbox, tmp_path: Path) -> None:
     """Recovery without --msn would settle nothing of them."""
     path = tmp_path / "pay.db"
     journal = await _journal(path, entries=1)
@@ -56,16 +56,14 @@ async def test_another_sales_units_operations_have_a_command_of_their_own(sandbo
         await journal.begin(intent(number, merchant_serial_number=unit), owner="a", lease=0)
     await journal.aclose()
     result = (await found(sandbox.url, journal=path))["journal"]
-    recover = f"vipps-async journal recover --journal {path}"
-    assert result.advice.startswith(f"settle it: {recover}, {recover} --msn 654321 (1 open), ")
-    assert "and so for each" in result.advice
+    others = f"of other sales units: settle each with --msn, as vipps-async journal list --open --journal {path} shows"
+    assert result.advice == f"settle it: vipps-async journal recover --journal {path}; 4 {others}"
     only = tmp_path / "other.db"
     journal = await _journal(only)
     await journal.begin(intent(1, merchant_serial_number="654321"), owner="a", lease=0)
     await journal.aclose()
-    assert (await found(sandbox.url, journal=only))["journal"].advice == (
-        f"settle it: vipps-async journal recover --journal {only} --msn 654321 (1 open)"
-    )
+    result = (await found(sandbox.url, journal=only))["journal"]
+    assert result.advice == f"1 {others.replace(str(path), str(only))}"
 
 
 @pytest.mark.parametrize("entries", [1, 2, 5])
@@ -77,10 +75,9 @@ async def test_damaged_open_rows_fail(sandbox: Sandbox, tmp_path: Path, entries:
         file.execute("UPDATE entries SET amount = amount + 1 WHERE position != 2")
     result = (await found(sandbox.url, journal=path))["journal"]
     assert result.state is CheckState.FAILED
-    assert "entry 1 of payment" in result.text
+    assert f"{1 if entries < 3 else 4} that {'is' if entries < 3 else 'are'} not settled cannot be read" in result.text
     assert "nothing is open" not in result.text
-    assert "compare these payments at Vipps with your books" in result.advice
-    assert ("and 1 more" in result.text) == (entries == 5)
+    assert f"compare the payments that vipps-async journal check --journal {path} names, at Vipps" in result.advice
 
 
 async def test_a_journal_of_another_environment(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -120,14 +117,6 @@ async def test_a_folder(sandbox: Sandbox, tmp_path: Path) -> None:
     """It is not called missing."""
     result = (await found(sandbox.url, journal=tmp_path))["journal"]
     assert (result.state, result.text) == (CheckState.FAILED, f"{tmp_path} is no file, so it is no journal")
-
-
-@pytest.mark.parametrize(("ahead", "age"), [(-86_400, "0 s"), (-10_600, "3 min"), (172_800, "2 d")])
-async def test_ages_are_for_people(sandbox: Sandbox, tmp_path: Path, ahead: float, age: str) -> None:
-    """In the largest unit; never negative."""
-    path = tmp_path / "pay.db"
-    await (await _journal(path, entries=1)).aclose()
-    assert f"the oldest for {age};" in (await found(sandbox.url, journal=path, ahead=ahead))["journal"].text
 
 
 async def test_a_journal_that_a_live_process_owns(sandbox: Sandbox, tmp_path: Path) -> None:

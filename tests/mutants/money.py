@@ -532,6 +532,16 @@ _SETTLED_FIRST = of(
     ("opened} WHERE NOT EXISTS ({counted})", "opened} WHERE 1 OR EXISTS ({counted})"),
     ("AND rows.outcome IN ('done', 'otherwise', 'found done')", "AND rows.outcome IN ('refused')"),
 )
+_ROWS_TOLD = of(
+    "batch/report_texts.py",
+    ("tests/batch/test_plain_words.py",),
+    ("cause is None or outcome is RowOutcome.UNKNOWN", "cause is None"),
+)
+_DRY_RUN = of(
+    "batch/report.py",
+    ("tests/cli/test_batch_settled.py",),
+    (" and row.cause is not RowCause.TAKEN_EFFECT", ""),
+)
 _READ_AMOUNTS = of(
     "batch/amounts.py",
     ("tests/batch/test_spreadsheets.py",),
@@ -712,6 +722,8 @@ MUTANTS: tuple[Mutant, ...] = (
     *_MANY,
     *_REFUSALS,
     *_SETTLED_FIRST,
+    *_ROWS_TOLD,
+    *_DRY_RUN,
     *_READ_AMOUNTS,
     *_TRANSPORTS,
     *EPAYMENT_MUTANTS,

@@ -16,9 +16,9 @@ from vipps_async.apis import session_api
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY, carry_out_many, preview_many
 from vipps_async.batch.report import Totals
-from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.results import RowCause, RowOutcome, RowResult
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.settled_first import SETTLED_FIRST, settle_open
+from vipps_async.batch.settled_first import SETTLED_FIRST
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.recovery_limit import retry_after_of
@@ -34,8 +34,6 @@ _ROUNDS, _PAUSE = 2, 5.0
 _LIMIT_PASSES, _LONGEST_WAIT = 60.0, 120.0
 #: Rows in a row that Vipps asks to wait for longer than that, until no other one is begun: it is not about one payment.
 _ASKED_IN_A_ROW = 3
-#: How a row may end in a dry run that is open in the journal: as it was begun, or as Vipps has it by now.
-_MAY_BE_OPEN = frozenset({RowOutcome.DONE, RowOutcome.DONE_BEFORE})
 #: Results that are noted in one go, and how long the first of them may wait, in seconds.
 _SAVE, _SAVE_EVERY = 500, 0.5
 
@@ -137,7 +135,7 @@ class BatchJob:
         self.gave_up: str = ""
 
     async def run(self) -> Totals:
-        """Carry out what has not ended for good, and return the sums; `note_open` and `settle_open` belong before it.
+        """Carry out what has not ended for good, and return the sums; what is open is settled before it.
 
         Raises:
             TransportError: Vipps did not answer for minutes. What is done is noted; run it again.
@@ -159,7 +157,7 @@ class BatchJob:
             await self._pause(left)
             if not self._stop.is_set():
                 # What Vipps has of them settles most; the others are sent once more, with the same keys.
-                await settle_open(session, self._stop, leave=options.leave)
+                await session.recover(leave=options.leave, stop=self._stop)
                 await self._again()
         totals = await asyncio.to_thread(self._store.totals)
         if self._asked_too_long and not self._stop.is_set():
@@ -229,12 +227,7 @@ class BatchJob:
         options, row = self._options, result.row
         name = (options.api.name, options.operation.value, row.payment, result.idempotency_key)
         if options.preview:
-            if result.outcome in _MAY_BE_OPEN and self._store.was_open(name):
-                hint = "It is open in the journal, and would be settled first"
-                if result.outcome.is_earlier:
-                    hint = f"{hint}: it has taken effect, and counts with the run that settles it"
-                return evolve(result, hint=f"{hint}. {result.hint}".strip())
-            return result
+            return self._with_what_is_open(result) if self._store.was_open(name) else result
         if not result.outcome.is_earlier:
             return result
         outcome = RowOutcome.DONE if result.outcome is RowOutcome.DONE_BEFORE else RowOutcome.OTHERWISE
@@ -242,6 +235,14 @@ class BatchJob:
             return evolve(result, outcome=outcome, hint=SETTLED_FIRST)
         # What an earlier round of this run has begun, and what was found finished since, is this run's as well.
         return evolve(result, outcome=outcome) if self._store.has_come_up(row) else result
+
+    def _with_what_is_open(self, result: RowResult) -> RowResult:
+        """Say in a dry run of a row that is open what the run would say of it, which settles it first."""
+        hint = "It is open in the journal, and would be settled first"
+        if result.outcome is RowOutcome.DONE_BEFORE:
+            text = f"{hint}: Vipps has it as done, so its money has moved, and it counts with the run that settles it."
+            return evolve(result, outcome=RowOutcome.DONE, cause=RowCause.TAKEN_EFFECT, hint=text)
+        return evolve(result, hint=f"{hint}.") if result.outcome is RowOutcome.DONE else result
 
     def _count(self, result: RowResult) -> None:
         progress = self.progress

@@ -12,6 +12,7 @@ from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RequestedTotals, RowStore
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
+from vipps_async.core.undecided import read_record
 from vipps_async.journals.entries import Outcome
 from vipps_async.journals.protocol import Journal
 
@@ -52,11 +53,9 @@ async def left_to_move(
     async def is_done(row: BatchRow) -> bool:
         if journal is None:
             return False
-        name = (row.idempotency_key(operation, merchant_serial_number), api.name, operation.value)
-        for entry in await journal.find(payment=row.payment, merchant_serial_number=merchant_serial_number):
-            if (entry.intent.key, entry.intent.api, entry.intent.operation) == name:
-                return entry.settlement is not None and entry.settlement.outcome is Outcome.DONE
-        return False
+        record = await read_record(journal, row.payment, merchant_serial_number, ())
+        own = record.own(row.idempotency_key(operation, merchant_serial_number), api.name, operation.value)
+        return own is not None and own.settlement is not None and own.settlement.outcome is Outcome.DONE
 
     count, amount, takes_all, done = 0, 0, 0, 0
     rows = store.rows_to_hold()

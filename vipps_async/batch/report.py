@@ -325,8 +325,8 @@ def _cells(
     ended: list[Cell] = ["invalid", None, None, None, "not by this row", row.violation, "correct the row"]
     if row.violation is None:
         # What a dry run says of a row that took effect before is no plan.
-        took_effect = row.outcome is RowOutcome.FOUND_DONE or (row.outcome is not None and row.outcome.is_earlier)
-        is_plan = preview and not took_effect
+        is_earlier = row.outcome is RowOutcome.FOUND_DONE or (row.outcome is not None and row.outcome.is_earlier)
+        is_plan = preview and not is_earlier and row.cause is not RowCause.TAKEN_EFFECT
         is_told = row.moved is not None and (is_plan or not preview)
         ended = [
             outcome_word(row.outcome, operation, preview=preview),

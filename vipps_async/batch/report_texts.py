@@ -8,85 +8,90 @@ from vipps_async.batch.results import RowCause, RowOutcome
 
 __all__ = ["money_moved", "what_to_do"]
 
+_AGAIN: Final = "run the same file again: what is done is not done twice"
+_BY_HAND: Final = "compare what was asked with what moved; capture or refund the difference by hand"
+_NAME_IT: Final = "write yes in its column another, or say --another {payment} for all rows of this payment"
+_DAMAGED: Final = (
+    "compare what Vipps has of the payment (`vipps-async payment show`) with your books and with `vipps-async journal "
+    "check`; once it is compared: `vipps-async journal discard ENTRY`, then run the same file again"
+)
 #: Whether money moved, and what to do now, by how a row ended; None: it was not begun. What an earlier run did for a
 #: row that this one did not send is not known to this one.
-_MOVED: Final = {
-    RowOutcome.DONE: "yes",
-    RowOutcome.DONE_BEFORE: "yes, before this run",
-    RowOutcome.FOUND_DONE: "yes, by this run or before",
-    RowOutcome.OTHERWISE: "yes, another amount",
-    RowOutcome.OTHERWISE_BEFORE: "yes, another amount, before this run",
-    RowOutcome.REFUSED: "no",
-    RowOutcome.NOT_DONE: "no",
-    RowOutcome.UNKNOWN: "perhaps",
-    RowOutcome.HELD: "not by this row",
-    RowOutcome.NOT_BEGUN: "not by this row",
-    None: "not by this row",
+_BY_OUTCOME: Final = {
+    RowOutcome.DONE: ("yes", ""),
+    RowOutcome.DONE_BEFORE: ("yes, before this run", ""),
+    RowOutcome.FOUND_DONE: ("yes, by this run or before", ""),
+    RowOutcome.OTHERWISE: ("yes, another amount", _BY_HAND),
+    RowOutcome.OTHERWISE_BEFORE: ("yes, another amount, before this run", _BY_HAND),
+    RowOutcome.REFUSED: ("no", "look the payment up in the Vipps portal; correct the row, or leave it out"),
+    RowOutcome.NOT_DONE: ("no", _AGAIN),
+    RowOutcome.UNKNOWN: (
+        "perhaps",
+        "run the same file again: it finds out, and moves nothing twice; do nothing by hand meanwhile",
+    ),
+    RowOutcome.HELD: (
+        "not by this row",
+        (
+            "leave it if it is the one that was done before; if it corrects the amount of that one, move the "
+            f"difference by hand; if another one is meant: {_NAME_IT}"
+        ),
+    ),
+    RowOutcome.NOT_BEGUN: ("not by this row", _AGAIN),
+    None: ("not by this row", _AGAIN),
 }
-#: The same of a row that is refused, where that is not all that is known.
-_MOVED_UNDER_KEY: Final = {
-    RowCause.KEY_DONE: "not by this row; under its key before",
-    RowCause.KEY_OPEN: "not by this row; perhaps under its key",
-}
-_AGAIN: Final = "run the same file again: what is done is not done twice"
-_COMPARE: Final = "compare what was asked with what moved; capture or refund the difference by hand"
-_TO_DO: Final = {
-    RowOutcome.DONE: "",
-    RowOutcome.DONE_BEFORE: "",
-    RowOutcome.FOUND_DONE: "",
-    RowOutcome.OTHERWISE: _COMPARE,
-    RowOutcome.OTHERWISE_BEFORE: _COMPARE,
-    RowOutcome.REFUSED: "look the payment up in the Vipps portal; correct the row, or leave it out",
-    RowOutcome.NOT_DONE: _AGAIN,
-    RowOutcome.UNKNOWN: "run the same file again: it finds out, and moves nothing twice; do nothing by hand meanwhile",
-    RowOutcome.NOT_BEGUN: _AGAIN,
-    None: _AGAIN,
-}
-
-_DROPPED_TO_DO: Final = (
-    "leave it if it was rightly dropped; to carry it out all the same: `vipps-async journal send` with this row's key"
-)
-
-
-def _hold_to_do(cause: RowCause | None, payment: str) -> str:
-    """Say what to do with a row that is held."""
-    name_it = f"write yes in its column another, or say --another {payment} for all rows of this payment"
-    compare = (
-        "compare what Vipps has of the payment (`vipps-async payment show`) with your books and with "
-        "`vipps-async journal check`; once it is compared: `vipps-async journal discard ENTRY`, then run the same file "
-        "again"
-    )
-    if cause is RowCause.DROPPED:
-        return _DROPPED_TO_DO
-    if cause is RowCause.OWN_DAMAGED:
-        return compare
-    if cause is RowCause.DAMAGED:
-        return f"{compare}; where this row is another one than what cannot be read: {name_it}"
-    if cause is RowCause.UNDECIDED:
-        return (
+#: The same of a row of which more is known than its outcome.
+_BY_CAUSE: Final = {
+    RowCause.KEY_DONE: (
+        "not by this row; under its key before",
+        (
+            "leave the row out if what moved before is right; to move more, first see that it is wanted: {changed}, "
+            "and moves its amount on top"
+        ),
+    ),
+    RowCause.KEY_OPEN: (
+        "not by this row; perhaps under its key",
+        "run the same file again: it first finds out what moved under the key; do nothing by hand meanwhile",
+    ),
+    RowCause.KEY_REFUSED: (
+        "no",
+        "look the payment up in the Vipps portal; leave the row out, or correct it: {changed}",
+    ),
+    RowCause.PART_CAPTURED: (
+        "no",
+        "what is captured can only be refunded; to release the rest, run it again with --release-remaining",
+    ),
+    RowCause.DROPPED: (
+        "not by this row",
+        (
+            "leave it if it was rightly dropped; to carry it out all the same: `vipps-async journal send` with this "
+            "row's key"
+        ),
+    ),
+    RowCause.UNDECIDED: (
+        "not by this row",
+        (
             "settle what it meets first: `vipps-async journal recover`, or send or drop that by its key; then run the "
-            f"same file again. Only where another one is meant: {name_it}"
-        )
-    return (
-        "leave it if it is the one that was done before; if it corrects the amount of that one, move the difference by "
-        f"hand; if another one is meant: {name_it}"
-    )
+            f"same file again. Only where another one is meant: {_NAME_IT}"
+        ),
+    ),
+    RowCause.DAMAGED: (
+        "not by this row",
+        f"{_DAMAGED}; where this row is another one than what cannot be read: {_NAME_IT}",
+    ),
+    RowCause.OWN_DAMAGED: ("not by this row", _DAMAGED),
+    RowCause.OTHERS_INVALID: (
+        "not by this row",
+        f"correct the rows that are invalid, or go on without them: --skip-invalid; then {_AGAIN}",
+    ),
+    RowCause.TAKEN_EFFECT: ("yes, before this run", ""),
+}
+#: Of these a dry run, which moves nothing itself, says the same.
+_BEFORE: Final = {RowCause.KEY_DONE, RowCause.KEY_OPEN}
 
 
-def _refused_to_do(cause: RowCause, heading: str, *, is_named: bool) -> str:
-    """Say what to do with a refused row; `heading` is that of a row's own name, `is_named`: it has one."""
-    changed = f"its key stays with its {heading}, so a corrected row needs another {heading}"
-    if not is_named:
-        changed = f"its key stays with this file, so a corrected row needs a {heading}"
-    return {
-        RowCause.KEY_DONE: f"leave the row out if what moved before is right; to move more, first see that it is "
-        f"wanted: {changed}, and moves its amount on top",
-        RowCause.KEY_OPEN: "run the same file again: it first finds out what moved under the key; do nothing by "
-        "hand meanwhile",
-        RowCause.KEY_REFUSED: f"look the payment up in the Vipps portal; leave the row out, or correct it: {changed}",
-        RowCause.PART_CAPTURED: "what is captured can only be refunded; to release the rest, run it again with "
-        "--release-remaining",
-    }[cause]
+def _told(outcome: RowOutcome | None, cause: RowCause | None) -> tuple[str, str]:
+    # What is not known stays so, whatever else stands under the key.
+    return _BY_OUTCOME[outcome] if cause is None or outcome is RowOutcome.UNKNOWN else _BY_CAUSE[cause]
 
 
 def money_moved(outcome: RowOutcome | None, cause: RowCause | None, *, is_plan: bool) -> str:
@@ -94,11 +99,10 @@ def money_moved(outcome: RowOutcome | None, cause: RowCause | None, *, is_plan: 
 
     Args:
         outcome: how the row ended; None: it was not begun.
-        cause: why it is refused, where that is known.
+        cause: why it ended so, where that is known.
         is_plan: whether the outcome is what a dry run says would be.
     """
-    moved = "no: a dry run" if is_plan else _MOVED[outcome]
-    return moved if cause is None else _MOVED_UNDER_KEY.get(cause, moved)
+    return "no: a dry run" if is_plan and cause not in _BEFORE else _told(outcome, cause)[0]
 
 
 def what_to_do(
@@ -114,16 +118,15 @@ def what_to_do(
 
     Args:
         outcome: how it ended; None: it was not begun.
-        cause: why it is refused, held or not begun, where that is known.
+        cause: why it ended so, where that is known.
         payment: its payment.
         reference: its own name; None: it has none.
         heading: what its file calls such a name.
         preview: whether a dry run says so.
     """
-    if outcome is RowOutcome.REFUSED and cause is not None:
-        return _refused_to_do(cause, heading, is_named=reference is not None)
-    if outcome is RowOutcome.HELD:
-        return "" if preview else _hold_to_do(cause, payment)
-    if cause is RowCause.OTHERS_INVALID:
-        return f"correct the rows that are invalid, or go on without them: --skip-invalid; then {_AGAIN}"
-    return "" if preview and outcome is not RowOutcome.REFUSED else _TO_DO[outcome]
+    if preview and outcome is not RowOutcome.REFUSED and cause is not RowCause.OTHERS_INVALID:
+        return ""
+    changed = f"its key stays with its {heading}, so a corrected row needs another {heading}"
+    if reference is None:
+        changed = f"its key stays with this file, so a corrected row needs a {heading}"
+    return _told(outcome, cause)[1].format(payment=payment, changed=changed)

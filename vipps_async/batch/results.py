@@ -142,7 +142,7 @@ class RowOutcome(enum.Enum):
 
 
 class RowCause(enum.Enum):
-    """Why a row is refused, held or not begun, where that says whether money moved under its key, or what to do."""
+    """Why a row ended so, where that says whether money moved under its key, or what to do."""
 
     KEY_DONE = "key done"
     """The row's key stands for an operation with other content, and that one is done: its money moved before."""
@@ -162,6 +162,8 @@ class RowCause(enum.Enum):
     """That entry stands under the row's own key: naming the payment releases nothing."""
     OTHERS_INVALID = "others invalid"
     """The row was not begun, as another one of its file is invalid."""
+    TAKEN_EFFECT = "taken effect"
+    """In a dry run: Vipps has the row as done and the journal as open, so it counts with the run that settles it."""
 
 
 @frozen

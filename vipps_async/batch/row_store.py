@@ -297,9 +297,11 @@ class RowStore:
             for line, payment, reference, outcome, reason in found
         ]
 
-    def count_refused(self, cause: RowCause) -> int:
-        """Count the rows that are refused for this cause."""
-        return int(self._all("SELECT count(*) FROM rows WHERE cause = ?", (cause.value,))[0][0])
+    def of_cause(self, cause: RowCause) -> tuple[int, int]:
+        """Return how many rows ended so for this cause, and how much moved by them, in minor units."""
+        statement = "SELECT count(*), coalesce(sum(moved), 0) FROM rows WHERE cause = ?"
+        ((count, moved),) = self._all(statement, (cause.value,))
+        return count, moved
 
     def requested_totals(self) -> RequestedTotals:
         """Add up what the good rows ask for."""

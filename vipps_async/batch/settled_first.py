@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from attrs import evolve, field, frozen, mutable
 
@@ -15,12 +15,10 @@ from vipps_async.batch.results import RowOutcome, RowResult, done, effect_of, mo
 from vipps_async.batch.row_store import OpenKey, RowStore
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi, PaymentCommand
-from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.core.undecided import may_yet_capture
 from vipps_async.journals.entries import Entry, Intent, Outcome
 from vipps_async.journals.protocol import Journal
 from vipps_async.not_given import NOT_GIVEN
-from vipps_async.session import VippsSession
 
 __all__ = [
     "MOST_NAMED",
@@ -28,7 +26,6 @@ __all__ = [
     "SettledBeside",
     "left_alone",
     "note_open",
-    "settle_open",
     "settled_beside",
     "tell_what_was_open",
 ]
@@ -75,13 +72,16 @@ class SettledBeside:
             self.named.append(SettledOperation(intent=intent, moved=moved))
 
 
-async def note_open(store: RowStore, journal: Journal, merchant_serial_number: str) -> None:
+async def note_open(
+    store: RowStore, journal: Journal, merchant_serial_number: str, *, leave: Collection[str] = ()
+) -> None:
     """Note in a store what the journal has open of a sales unit: what is done of it by the end is told as this run's.
 
     Args:
         store: the rows of the run.
         journal: the run's.
         merchant_serial_number: the sales unit.
+        leave: payments of which this run settles nothing, so that what becomes of them is none of its own.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -89,7 +89,7 @@ async def note_open(store: RowStore, journal: Journal, merchant_serial_number: s
     page: list[OpenKey] = []
     async for entry in journal.open_entries(merchant_serial_number=merchant_serial_number):
         intent = entry.intent
-        if intent.adjusts:
+        if intent.adjusts and intent.payment not in leave:
             page.append((intent.api, intent.operation, intent.payment, intent.key))
         if len(page) == _PAGE:
             await asyncio.to_thread(store.note_open, page)
@@ -110,29 +110,6 @@ async def left_alone(
     entries = journal.open_entries(merchant_serial_number=merchant_serial_number)
     found = {entry.intent.payment async for entry in entries if may_yet_capture(entry)}
     return frozenset([payment for payment in found if await asyncio.to_thread(store.rows_of_payments, [payment])])
-
-
-async def settle_open(
-    session: VippsSession,
-    stop: asyncio.Event,
-    *,
-    leave: Collection[str] = (),
-    progress: Callable[[RecoveryReport], None] | None = None,
-) -> RecoveryReport:
-    """Settle what the journal has open, before the rows: what turns out to have had no effect holds none of them.
-
-    It can take minutes if Vipps is in trouble. Cancelled, it gives back what it has leased.
-
-    Args:
-        session: its journal has what is open.
-        leave: payments of which nothing is settled; see `left_alone`.
-        stop: once it is set nothing more of it is begun, and what is on its way is finished.
-        progress: called after each operation, with what was done so far.
-
-    Raises:
-        VippsError: the session or the journal cannot be used.
-    """
-    return await session.recover(leave=leave, stop=stop, progress=progress)
 
 
 async def tell_what_was_open(

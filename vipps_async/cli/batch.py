@@ -18,14 +18,6 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowCause, RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.settled_first import (
-    SettledBeside,
-    left_alone,
-    note_open,
-    settle_open,
-    settled_beside,
-    tell_what_was_open,
-)
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_file import (
@@ -55,23 +47,16 @@ from vipps_async.cli.batch_output import (
     summary,
     summary_json,
 )
-from vipps_async.cli.batch_settled import (
-    beside_text,
-    say_what_is_settled,
-    settled_facts,
-    would_settle_facts,
-    would_settle_text,
-)
+from vipps_async.cli.batch_settled import SettlingPlan
 from vipps_async.cli.commands import Command, Group, Options
 from vipps_async.cli.confirmation import is_asked, nobody_to_ask
-from vipps_async.cli.journal_open import OpenOperations, agree_to_settle, find_open
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses, unprinted
 from vipps_async.cli.journal_place import JournalPlace, StoredJournal, add_journal, place_of
 from vipps_async.cli.journal_text import recovery_text
 from vipps_async.cli.options import check_allowed_host
-from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, say_error, unprinted
+from vipps_async.cli.output import emit, json_line, plain, say, say_error
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
-from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import VippsError
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.money import format_amount
@@ -79,8 +64,6 @@ from vipps_async.session import VippsSession
 
 __all__ = ["command"]
 
-#: What all but a cancel have no option for.
-_WITHOUT_OPTION: dict[str, object] = {"release_remaining": False}
 #: How a row ends that this command has carried out.
 _SETTLED = (RowOutcome.DONE, RowOutcome.OTHERWISE, RowOutcome.FOUND_DONE)
 
@@ -102,16 +85,13 @@ def _action(operation: BatchOperation) -> Command:
         _run,
         f"{operation.value} the payments in a file",
         f"Reads a CSV or JSON Lines file and will {operation.value} each row, for the sales unit of the "
-        f"VIPPS_ variables. Exit status 0: all {operation.done}; 1: some refused or not done, or you said no; 3: some "
-        "of unknown outcome, or carried out otherwise than asked; 5: some held; 2: usage or input, and nothing was "
-        "sent; 6: another process has the journal, and nothing was sent; 8: carried out, but the result or the report "
-        "could not be written; 130: ended by Ctrl-C. "
-        "Run it again to go on.",
+        f"VIPPS_ variables. {exit_statuses('batch')} Run it again to go on.",
         examples=(
             f"batch {operation.value} orders.csv --dry-run",
             f"batch {operation.value} orders.csv --report done.csv --yes",
         ),
-        fixed={"operation": operation, **({} if operation is BatchOperation.CANCEL else _WITHOUT_OPTION)},
+        # Only a cancel has an option for the latter.
+        fixed={"operation": operation, **({} if operation is BatchOperation.CANCEL else {"release_remaining": False})},
     )
     add_layout(made)
     add_journal(made)
@@ -133,7 +113,7 @@ async def _run(options: Options) -> int:
             return await command.run()
         except JournalInUseError as error:
             say(f"vipps-async: {plain(error)}\nNothing was sent. Wait longer with --wait, or try again.")
-            return BUSY
+            return ExitStatus.BUSY
         except (VippsError, OSError, sqlite3.Error) as error:
             say_error(error)
             return command.status_after_failure()
@@ -146,21 +126,13 @@ class _Command:
     layout: Layout = field(init=False)
     #: Whether anything may have been sent that moves money.
     has_begun: bool = field(default=False, init=False)
-    #: Whether something was open before the first row, and was to be settled.
-    has_settled: bool = field(default=False, init=False)
     #: Whether the journal has something open that cannot be read, and may have moved money.
     has_damaged: bool = field(default=False, init=False)
     #: Set at Ctrl-C; whether a second one has ended it in the middle.
     stop: asyncio.Event = field(factory=asyncio.Event, init=False)
     cut_short: bool = field(default=False, init=False)
-    #: Payments of which nothing is settled first.
-    leave: frozenset[str] = field(default=frozenset(), init=False)
-    #: What was settled before the first row; None: nothing was open.
-    recovered: RecoveryReport | None = field(default=None, init=False)
-    #: What is done by now of what was open then, and is no row of the file; None: nothing was open.
-    beside: SettledBeside | None = field(default=None, init=False)
-    #: What a run would settle first; None: it is no dry run, or there is no journal.
-    would_settle: OpenOperations | None = field(default=None, init=False)
+    #: What is open before the rows; None: there is no journal, or it has not been opened.
+    plan: SettlingPlan | None = field(default=None, init=False)
     #: None until it is told how it ended.
     status: int | None = field(default=None, init=False)
 
@@ -182,7 +154,7 @@ class _Command:
             await asyncio.to_thread(self.store.pass_over_all)
             await self._report(report)
             say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
-            return USAGE
+            return ExitStatus.USAGE
         if not totals.rows:
             return await self._finish(totals, report)
         return await (self._preview(place, report) if options.dry_run else self._with_journal(place, settings, report))
@@ -194,10 +166,8 @@ class _Command:
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
             if journal is not None:
                 self.has_damaged = await say_what_is_damaged(journal)
-                unit = session.merchant_serial_number
-                self.leave = await left_alone(self.store, journal, self.layout.operation, unit)
-                self.would_settle = await find_open(journal, unit, leave=self.leave)
-                await note_open(self.store, journal, session.merchant_serial_number)
+                self.plan = SettlingPlan(session, journal, self.store, self.layout)
+                await self.plan.show()
             return await self._carry_out(session, report)
 
     async def _with_journal(self, place: JournalPlace, settings: Settings, report: ReportFile | None) -> int:
@@ -214,13 +184,17 @@ class _Command:
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
             self.has_damaged = await say_what_is_damaged(journal)
             # Also in one that was not there a moment ago: another process may have made it meanwhile.
-            if (status := await self._settle(journal, session, settings)) is not None:
+            plan = self.plan = SettlingPlan(session, journal, self.store, self.layout)
+            if (status := await plan.agree(settings, yes=self.options.yes, is_shared=place.is_shared)) is not None:
                 return status
+            if plan.found.count:
+                await self._settle(plan)
             # A yes that was given before was to the file alone: what was settled since then may be some of its rows.
             if (is_there or self.has_settled) and not self.stop.is_set():
                 status = await self._agree_beside(settings, journal, keeps_journal=not place.is_shared)
                 if status is not None:
-                    return await self._told_no(session, report) if self.has_settled else status
+                    return await self._told_no(report) if self.has_settled else status
+                await plan.leave_what_came()
             return await self._carry_out(session, report)
 
     async def _opened(self, place: JournalPlace, stack: contextlib.AsyncExitStack) -> StoredJournal:
@@ -228,25 +202,18 @@ class _Command:
         stack.push_async_callback(journal.aclose)
         return journal
 
-    async def _settle(self, journal: StoredJournal, session: VippsSession, settings: Settings) -> int | None:
-        """Settle what is open: a step of its own, as it moves money, too; returns the exit status if it ends here."""
-        unit = settings.merchant_serial_number
-        self.leave = await left_alone(self.store, journal, self.layout.operation, unit)
-        found = await find_open(journal, unit, leave=self.leave)
-        if (status := await agree_to_settle(found, settings, yes=self.options.yes)) is not None:
-            return status
-        if found.count:
-            self.has_begun = self.has_settled = True
-            self.recovered = RecoveryReport()
-            await note_open(self.store, journal, settings.merchant_serial_number)
-            with self._until_stopped():
-                self.recovered = await settle_open(session, self.stop, leave=self.leave, progress=self._note_settled)
-            self._say(f"Settled before the first row: {recovery_text(self.recovered)}")
-        return None
+    async def _settle(self, plan: SettlingPlan) -> None:
+        """Settle what is open: a step of its own, as it moves money, too."""
+        self.has_begun = True
+        with self._until_stopped():
+            await plan.settle(self.stop)
+        if plan.recovered is not None:
+            self._say(f"Settled before the first row: {recovery_text(plan.recovered)}")
 
-    def _note_settled(self, report: RecoveryReport) -> None:
-        # What was done by the moment in which it is cut off is told as well.
-        self.recovered = report
+    @property
+    def has_settled(self) -> bool:
+        """Whether something was open before the first row, and was to be settled."""
+        return self.plan is not None and self.plan.recovered is not None
 
     async def _agree(self, settings: Settings, journal: StoredJournal | None, *, keeps_journal: bool) -> int | None:
         declined = "Nothing was sent by this command." if self.has_damaged else "Nothing was sent: no money moved."
@@ -269,11 +236,11 @@ class _Command:
             assert task is not None  # noqa: S101 - as below
             task.uncancel()
             self.stop.set()
-            return INTERRUPTED
+            return ExitStatus.INTERRUPTED
 
-    async def _told_no(self, session: VippsSession, report: ReportFile | None) -> int:
+    async def _told_no(self, report: ReportFile | None) -> int:
         """Tell what was settled before somebody said no to the rest of the file, and return the exit status."""
-        failure = await self._look_back(session)
+        failure = await self._look_back()
         totals = await asyncio.to_thread(self.store.totals)
         count = sum(totals.outcomes.get(each, 0) for each in _SETTLED)
         if count:
@@ -284,17 +251,8 @@ class _Command:
             say("Nothing of the file was sent; what was settled before it stands above.")
         return await self._finish(totals, report, failure)
 
-    async def _look_back(self, session: VippsSession) -> str:
-        """Find what became of what was open before the run; returns why that could not be done, if it could not."""
-        api, operation, unit = self.layout.api, self.options.operation, session.merchant_serial_number
-        if not self.has_settled or session.journal is None:
-            return ""
-        try:
-            await tell_what_was_open(self.store, session.journal, api, operation, unit)
-            self.beside = await settled_beside(self.store, session.journal, api, operation, unit)
-        except VippsError as error:
-            return str(error)
-        return ""
+    async def _look_back(self) -> str:
+        return "" if self.plan is None else await self.plan.look_back()
 
     @contextlib.contextmanager
     def _until_stopped(self) -> Iterator[None]:
@@ -316,10 +274,10 @@ class _Command:
             return self.status
         if not self.has_begun:
             say("Nothing was sent.")
-            return USAGE
+            return ExitStatus.USAGE
         say("Money may have moved: what was sent stands in the journal.\nTo find out, run the same command again: ")
         say("what is done is not done twice.")
-        return UNKNOWN
+        return ExitStatus.UNKNOWN
 
     # --- the run ---------------------------------------------------------------------------------------------------
 
@@ -334,7 +292,7 @@ class _Command:
                 concurrency=options.concurrency,
                 rate=options.rate,
                 release_remaining=options.release_remaining,
-                leave=self.leave,
+                leave=frozenset() if self.plan is None else self.plan.leave,
                 preview=options.dry_run,
             ),
             stop=self.stop,
@@ -354,7 +312,7 @@ class _Command:
         except VippsError as error:
             # Vipps does not answer, or the journal fails: what was done until then is told like everything else.
             failure = str(error)
-        not_found = await self._look_back(session)
+        not_found = await self._look_back()
         failure = failure or not_found
         return await self._finish(await asyncio.to_thread(self.store.totals), report, failure)
 
@@ -362,13 +320,13 @@ class _Command:
         """Say how it ended, write the report, and return the exit status."""
         options, api = self.options, self.layout.api
         shown_rows = await asyncio.to_thread(self._dry_run_text, totals) if options.dry_run else ""
-        status = INTERRUPTED if self._is_interrupted(totals) else status_of_totals(totals)
+        status = ExitStatus.INTERRUPTED if self._is_interrupted(totals) else status_of_totals(totals)
         held = await asyncio.to_thread(self.store.held_rows)
         say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
         if report is None and not (options.dry_run and totals.rows <= MOST_ROWS):
             rows = await asyncio.to_thread(self.store.unsuccessful_rows, MOST_NAMED)
             say_what_is_not_done(rows, totals, options.operation, preview=options.dry_run)
-        if count := await asyncio.to_thread(self.store.count_refused, RowCause.PART_CAPTURED):
+        if count := (await asyncio.to_thread(self.store.of_cause, RowCause.PART_CAPTURED))[0]:
             what = "payment is" if count == 1 else "payments are"
             say(f"{count:,} {what} captured in part: to release the rest, run it again with --release-remaining")
         is_printed = self._tell_how_it_ended(totals, failure, before=shown_rows)
@@ -380,7 +338,8 @@ class _Command:
 
     def _is_interrupted(self, totals: Totals) -> bool:
         """Whether it ended by Ctrl-C or SIGTERM: not one that came when all was done."""
-        is_left = self.cut_short or (self.recovered is not None and bool(self.recovered.stopped))
+        recovered = None if self.plan is None else self.plan.recovered
+        is_left = self.cut_short or (recovered is not None and bool(recovered.stopped))
         return self.stop.is_set() and (is_left or not all(outcome.is_final for outcome in totals.outcomes))
 
     def _dry_run_text(self, totals: Totals) -> str:
@@ -396,12 +355,13 @@ class _Command:
         options = self.options
         if options.json:
             asked = {"asked": asdict(self.store.requested_totals())} if options.dry_run else {}
-            text = json_line(summary_json(totals, self.layout.api, options.operation) | asked | self._settled_facts())
+            settled = {"settled_first": None} if self.plan is None else self.plan.facts()
+            text = json_line(summary_json(totals, self.layout.api, options.operation) | asked | settled)
         elif not totals.rows:
             text = f"{options.file} has 0 rows: nothing to do."
         else:
             text = before + summary(totals, self.layout.api, options.operation, preview=options.dry_run)
-            text = "\n".join(filter(None, (text, self._settled_text())))
+            text = "\n".join(filter(None, (text, "" if self.plan is None else self.plan.text())))
         is_printed = True
         if options.report == STDOUT:
             say(text)
@@ -414,22 +374,6 @@ class _Command:
         if self._is_interrupted(totals) or failure or not all(outcome.is_final for outcome in totals.outcomes):
             say("To go on, run the same command again: what is done is not done twice.")
         return is_printed
-
-    def _settled_facts(self) -> dict[str, object]:
-        if self.would_settle is None:
-            return {"settled_first": settled_facts(self.recovered, self.beside)}
-        return {"would_settle_first": would_settle_facts(self.would_settle, self._open_of_file())}
-
-    def _settled_text(self) -> str:
-        if self.would_settle is not None:
-            return would_settle_text(self.would_settle, self._open_of_file())
-        if self.beside is None:
-            return ""
-        say_what_is_settled(self.beside)
-        return beside_text(self.beside)
-
-    def _open_of_file(self) -> int:
-        return self.store.open_of_file(self.layout.api.name, self.options.operation.value)
 
     async def _report(self, report: ReportFile | None) -> bool:
         options = self.options

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError
 from vipps_async.cli.commands import Command, Options, Run, UsageError
-from vipps_async.cli.output import OTHER_SETTINGS, UNKNOWN, USAGE, plain, say
+from vipps_async.cli.exit_status import ExitStatus
+from vipps_async.cli.output import plain, say
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.extras import text_for_missing
@@ -57,8 +58,8 @@ def database_action(name: str, run: Run, purpose: str, description: str, example
 
 def _status_of(error: Exception) -> int:
     if isinstance(error, SubmissionUnknownError):
-        return UNKNOWN
-    return OTHER_SETTINGS if isinstance(error, OtherSettingsError) else USAGE
+        return ExitStatus.UNKNOWN
+    return ExitStatus.OTHER_SETTINGS if isinstance(error, OtherSettingsError) else ExitStatus.USAGE
 
 
 def check_extra(name: str) -> None:

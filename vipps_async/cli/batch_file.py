@@ -23,8 +23,9 @@ from vipps_async.batch.row_store import RequestedTotals, RowStore
 from vipps_async.cli.batch_output import counted
 from vipps_async.cli.commands import Command, Options
 from vipps_async.cli.confirmation import add_yes, ask, is_asked
+from vipps_async.cli.exit_status import ExitStatus
 from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, number_from, one_of
-from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
+from vipps_async.cli.output import plain, say
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi, Unit
@@ -324,12 +325,12 @@ def status_of_totals(totals: Totals) -> int:
     if any(
         totals.outcomes.get(each) for each in (RowOutcome.UNKNOWN, RowOutcome.OTHERWISE, RowOutcome.OTHERWISE_BEFORE)
     ):
-        return UNKNOWN
+        return ExitStatus.UNKNOWN
     if totals.outcomes.get(RowOutcome.HELD):
-        return HELD
+        return ExitStatus.HELD
     as_asked = (RowOutcome.DONE, RowOutcome.DONE_BEFORE, RowOutcome.FOUND_DONE)
     done = sum(totals.outcomes.get(outcome, 0) for outcome in as_asked)
-    return DONE if done == totals.rows else REFUSED
+    return ExitStatus.DONE if done == totals.rows else ExitStatus.REFUSED
 
 
 @contextlib.contextmanager

@@ -40,21 +40,13 @@ from vipps_async.cli.batch_output import (
     summary_json,
 )
 from vipps_async.cli.commands import Command, Options
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses
 from vipps_async.cli.options import check_allowed_host, one_of, positive
-from vipps_async.cli.output import (
-    DONE,
-    HELD,
-    NOT_ENDED,
-    UNPRINTED,
-    USAGE,
-    finish,
-    json_line,
-    plain,
-    say,
-)
+from vipps_async.cli.output import finish, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import JournalError
+from vipps_async.journals.postgres.place import PostgresPlace
 
 if TYPE_CHECKING:
     from vipps_async.batch.distributed.overview import BatchStatus
@@ -65,11 +57,7 @@ __all__ = ["actions"]
 #: Seconds between two looks at a batch, and how many of them may fail in a row.
 _WATCH_EVERY, _FAILURES = 2.0, 15
 
-_STATUSES = (
-    "Exit status 0: all done; 1: some refused or not done; 3: some of unknown outcome, or carried out otherwise "
-    "than asked; 4: it has not ended yet; "
-    "2: usage or input."
-)
+_STATUSES = exit_statuses("batch status")
 
 
 def actions() -> list[Command]:
@@ -79,7 +67,7 @@ def actions() -> list[Command]:
         _withdraw,
         "begin nothing more of a batch",
         "Withdraws a batch: nothing more of it is begun, what is on its way is finished, and what is done stays done. "
-        "Exit status 0: it is withdrawn; 2: usage or input; 8: it is withdrawn, but that could not be printed.",
+        + exit_statuses("batch withdraw"),
         "batch withdraw 17",
     )
     _add_batch(withdraw)
@@ -113,9 +101,7 @@ def _submit_action() -> Command:
         "put a file where workers on many machines take it up",
         "Checks a whole file, puts it into a PostgreSQL database in one transaction, and prints the batch's number. A "
         "file that is there already is found, not put there twice; rows of it that ended without an outcome are tried "
-        "again. Exit status 0: it is there; 5: it is there, and some rows are held; 2: usage or input, and nothing was "
-        "submitted; 3: the database has not said whether it is there; 7: the schema is of other settings; 8: it is "
-        "there, but its number could not be printed.",
+        f"again. {exit_statuses('batch submit')}",
         "batch submit orders.csv --rate 50",
     )
     operations = [operation.value for operation in BatchOperation]
@@ -151,10 +137,11 @@ async def _submit(options: Options) -> int:
         totals, goes_on = await read_file(store, options, layout, reported=True)
         if not goes_on:
             say("Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid")
-            return USAGE
+            return ExitStatus.USAGE
         if not totals.rows:
             text = f"{options.file} has 0 rows: nothing was submitted."
-            return finish(DONE, json_line({"batch": None, "rows": 0}) if options.json else text)
+            return finish(ExitStatus.DONE, json_line({"batch": None, "rows": 0}) if options.json else text)
+        say(f"batch and journal in {PostgresPlace(options.dsn, options.schema).name}")
         if (status := await agree(store, layout, settings, before="Submit: ", yes=options.yes)) is not None:
             return status
         return await _put(options, store, layout, settings, totals)
@@ -189,7 +176,7 @@ async def _put(options: Options, store: RowStore, layout: Layout, settings: Sett
             ),
         )
     say_what_is_held(found.held, found.held_count, layout.api, reported=True)
-    ending = HELD if found.held_count else DONE
+    ending = ExitStatus.HELD if found.held_count else ExitStatus.DONE
     if options.json:
         facts = {
             "batch": found.batch,
@@ -243,7 +230,7 @@ async def _status(options: Options) -> int:
                         continue
                     failures = 0
                     _fill(progress, status)
-    ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
+    ending = status_of_totals(status.totals) if status.is_ended else ExitStatus.NOT_ENDED
     return finish(ending, json_line(_status_facts(status)) if options.json else _status_text(status, progress))
 
 
@@ -300,7 +287,7 @@ async def _withdraw(options: Options) -> int:
     text = f"Batch {options.batch} is withdrawn: nothing more of it is begun."
     if status.running:
         text += f" In work: {counted(status.running, 'chunk')}, which will end within some seconds: see `batch status`."
-    return finish(DONE, text)
+    return finish(ExitStatus.DONE, text)
 
 
 async def _report(options: Options) -> int:
@@ -316,5 +303,5 @@ async def _report(options: Options) -> int:
             write_report(to, rows, api, status.operation, kind, zone=report.zone, unit=status.unit, style=style)
 
         is_printed = await report.write(write, status.style)
-    ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
-    return ending if is_printed else UNPRINTED
+    ending = status_of_totals(status.totals) if status.is_ended else ExitStatus.NOT_ENDED
+    return ending if is_printed else ExitStatus.UNPRINTED

@@ -11,8 +11,9 @@ from vipps_async.cli.batch_database import database_action
 from vipps_async.cli.batch_file import concurrency, stop_signals
 from vipps_async.cli.batch_output import counted
 from vipps_async.cli.commands import Command, Options, UsageError
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses
 from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host
-from vipps_async.cli.output import DONE, INTERRUPTED, OTHER_SETTINGS, REFUSED, plain, say
+from vipps_async.cli.output import plain, say
 from vipps_async.config import Settings
 from vipps_async.journals.postgres.place import PostgresPlace
 
@@ -32,9 +33,7 @@ def action() -> Command:
         _work,
         "work on the batches of a database, beside any number of other workers",
         "Takes chunks of the batches of the sales unit of the VIPPS_ variables until it is stopped. Ctrl-C or SIGTERM "
-        "lets it finish what is on its way and give the rest back. Exit status 0: it came to its end; 130: stopped; "
-        "1: it cannot work, such as with keys that are not accepted; 2: usage or input; 7: the batches are of another "
-        "sales unit, environment or host.",
+        f"lets it finish what is on its way and give the rest back. {exit_statuses('batch work')}",
         "batch work --once",
     )
     work.option("--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once")
@@ -74,12 +73,12 @@ async def _work(options: Options) -> int:
     say(_line(done))
     if found.runner.stop_reason:
         say(f"vipps-async: {plain(found.runner.stop_reason)}")
-        return OTHER_SETTINGS if found.runner.has_other_settings else REFUSED
+        return ExitStatus.OTHER_SETTINGS if found.runner.has_other_settings else ExitStatus.REFUSED
     if stopped:
         say("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.")
-        return INTERRUPTED
+        return ExitStatus.INTERRUPTED
     # It had nothing to do, and what there is it may not do: whoever started it has meant something else.
-    return OTHER_SETTINGS if others and not done.chunks else DONE
+    return ExitStatus.OTHER_SETTINGS if others and not done.chunks else ExitStatus.DONE
 
 
 async def _tell(done: WorkDone) -> None:

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 
 from vipps_async.cli.commands import Command
-from vipps_async.cli.output import REFUSED, USAGE, say
+from vipps_async.cli.exit_status import ExitStatus
+from vipps_async.cli.output import say
 from vipps_async.config import Environment, Settings
 
 __all__ = [
@@ -49,7 +50,7 @@ def nobody_to_ask(settings: Settings, *, yes: bool) -> int | None:
     if not is_asked(settings, yes=yes) or is_terminal():
         return None
     say(f"vipps-async: {_MISSING}")
-    return USAGE
+    return ExitStatus.USAGE
 
 
 async def ask(
@@ -115,11 +116,11 @@ def telling_if_cut_off(text: str) -> Iterator[None]:
 async def _ask(question: Callable[[], Awaitable[str]], missing: str, declined: str) -> int | None:
     if not is_terminal():
         say(f"vipps-async: {missing}")
-        return USAGE
+        return ExitStatus.USAGE
     if await typed_line(f'{await question()} Type "yes": ') != "yes":
         if declined:
             say(declined)
-        return REFUSED
+        return ExitStatus.REFUSED
     return None
 
 

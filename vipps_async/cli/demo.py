@@ -11,7 +11,7 @@ from attrs import frozen
 
 from vipps_async.apis import payment_api, session_api
 from vipps_async.cli.commands import Command, Options, UsageError
-from vipps_async.cli.demo_output import JsonOutput, MoneyRow, Output, RecordingTransport, TextOutput
+from vipps_async.cli.demo_output import MoneyRow, Output, RecordingTransport
 from vipps_async.cli.options import add_api
 from vipps_async.cli.output import say
 from vipps_async.config import Environment
@@ -182,7 +182,7 @@ def _walked(name: str) -> PaymentApi:
 async def _run(options: Options) -> int:
     api: PaymentApi = options.api
     number: str | None = options.mobile_number
-    output: Output = JsonOutput(api.name) if options.json else TextOutput()
+    output = Output(api.name, is_json=options.json)
     transport = RecordingTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None), output)
     shop = f"demo-{int(time.time())}"
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 import time
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -18,7 +18,7 @@ from vipps_async.errors import VippsError
 from vipps_async.money import format_nok
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["Exchange", "JsonOutput", "MoneyRow", "Output", "RecordingTransport", "TextOutput"]
+__all__ = ["Exchange", "MoneyRow", "Output", "RecordingTransport"]
 
 #: How much of a body is shown, in characters.
 _WIDEST_BODY = 240
@@ -50,32 +50,81 @@ class MoneyRow:
     left: int
 
 
-class Output(Protocol):
-    """Where the walk reports to."""
+@mutable
+class _Step:
+    title: str
+    exchanges: list[Exchange] = field(factory=list)
+    checks: list[dict[str, Any]] = field(factory=list)
+
+
+class Output:
+    """Where the walk reports to: text as it happens, or one JSON document at the end, whose amounts are øre."""
+
+    def __init__(self, api: str, *, is_json: bool) -> None:
+        self._api = api
+        self._is_json = is_json
+        self._steps: list[_Step] = []
+        self._rows: list[MoneyRow] = []
+
+    def _show(self, text: str) -> None:
+        if not self._is_json:
+            show(text)
 
     def step(self, title: str) -> None:
         """Announce the next step."""
-        ...
+        self._steps.append(_Step(title))
+        self._show(f"\n{len(self._steps):2}. {wrapped(title, 4)}")
 
     def exchange(self, exchange: Exchange) -> None:
         """Show one request and its answer."""
-        ...
+        self._steps[-1].exchanges.append(exchange)
+        status = "no answer" if exchange.status is None else exchange.status
+        note = " (a token first; it is kept for all calls to come)" if exchange.token else ""
+        self._show(f"    → {wrapped(f'{exchange.method} {exchange.path}{note}', 6)}")
+        if exchange.sent:
+            self._show(_body(exchange.sent))
+        self._show(f"    ← {status} in {exchange.milliseconds} ms")
+        if exchange.answered and not exchange.token:
+            self._show(_body(exchange.answered))
 
     def check(self, what: str, *, holds: bool) -> None:
         """Show whether what should be so is so."""
-        ...
+        self._steps[-1].checks.append({"what": what, "holds": holds})
+        self._show(f"    {'✓' if holds else '✗'} {what}")
 
     def money(self, row: MoneyRow) -> None:
-        """Keep what moved on one payment for the last table."""
-        ...
+        """Keep what moved on one payment for the end."""
+        self._rows.append(row)
 
     def failed(self, why: str) -> None:
         """End because a step went wrong."""
-        ...
+        if self._is_json:
+            self._print(error=why)
+        else:
+            say(f"\nThe demo stopped: {plain(why)}")
 
     def done(self) -> None:
         """End with the table of money moved."""
-        ...
+        if self._is_json:
+            self._print(error=None)
+            return
+        columns = ("reserved", "captured", "refunded", "left")
+        width = max(len(row.payment) for row in self._rows)
+        show(f"\nMoney moved\n    {'payment':<{width}}" + "".join(f"{name:>14}" for name in columns))
+        for row in self._rows:
+            sums = "".join(f"{format_nok(getattr(row, name)):>14}" for name in columns)
+            show(f"    {row.payment:<{width}}{sums}")
+        show("\nEvery step did what it should.")
+
+    def _print(self, *, error: str | None) -> None:
+        document = {
+            "api": self._api,
+            "succeeded": error is None,
+            "error": error,
+            "steps": [asdict(step) for step in self._steps],
+            "money": [asdict(row) for row in self._rows],
+        }
+        show(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
 class RecordingTransport:
@@ -114,102 +163,6 @@ class RecordingTransport:
     async def aclose(self) -> None:
         """See Transport."""
         await self._inner.aclose()
-
-
-class TextOutput:
-    """Prints for people, as it happens."""
-
-    def __init__(self) -> None:
-        self._steps = 0
-        self._rows: list[MoneyRow] = []
-
-    def step(self, title: str) -> None:
-        """See Output."""
-        self._steps += 1
-        show(f"\n{self._steps:2}. {wrapped(title, 4)}")
-
-    def exchange(self, exchange: Exchange) -> None:
-        """See Output."""
-        status = "no answer" if exchange.status is None else exchange.status
-        note = " (a token first; it is kept for all calls to come)" if exchange.token else ""
-        show(f"    → {wrapped(f'{exchange.method} {exchange.path}{note}', 6)}")
-        if exchange.sent:
-            show(_body(exchange.sent))
-        show(f"    ← {status} in {exchange.milliseconds} ms")
-        if exchange.answered and not exchange.token:
-            show(_body(exchange.answered))
-
-    def check(self, what: str, *, holds: bool) -> None:
-        """See Output."""
-        show(f"    {'✓' if holds else '✗'} {what}")
-
-    def money(self, row: MoneyRow) -> None:
-        """See Output."""
-        self._rows.append(row)
-
-    def failed(self, why: str) -> None:
-        """See Output."""
-        say(f"\nThe demo stopped: {plain(why)}")
-
-    def done(self) -> None:
-        """See Output."""
-        columns = ("reserved", "captured", "refunded", "left")
-        width = max(len(row.payment) for row in self._rows)
-        show(f"\nMoney moved\n    {'payment':<{width}}" + "".join(f"{name:>14}" for name in columns))
-        for row in self._rows:
-            sums = "".join(f"{format_nok(getattr(row, name)):>14}" for name in columns)
-            show(f"    {row.payment:<{width}}{sums}")
-        show("\nEvery step did what it should.")
-
-
-@mutable
-class _Step:
-    title: str
-    exchanges: list[Exchange] = field(factory=list)
-    checks: list[dict[str, Any]] = field(factory=list)
-
-
-class JsonOutput:
-    """Prints one JSON document at the end, for machines. Amounts are øre."""
-
-    def __init__(self, api: str) -> None:
-        self._api = api
-        self._steps: list[_Step] = []
-        self._rows: list[MoneyRow] = []
-
-    def step(self, title: str) -> None:
-        """See Output."""
-        self._steps.append(_Step(title))
-
-    def exchange(self, exchange: Exchange) -> None:
-        """See Output."""
-        self._steps[-1].exchanges.append(exchange)
-
-    def check(self, what: str, *, holds: bool) -> None:
-        """See Output."""
-        self._steps[-1].checks.append({"what": what, "holds": holds})
-
-    def money(self, row: MoneyRow) -> None:
-        """See Output."""
-        self._rows.append(row)
-
-    def failed(self, why: str) -> None:
-        """See Output."""
-        self._print(succeeded=False, error=why)
-
-    def done(self) -> None:
-        """See Output."""
-        self._print(succeeded=True, error=None)
-
-    def _print(self, *, succeeded: bool, error: str | None) -> None:
-        document = {
-            "api": self._api,
-            "succeeded": succeeded,
-            "error": error,
-            "steps": [asdict(step) for step in self._steps],
-            "money": [asdict(row) for row in self._rows],
-        }
-        show(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
 def _body(text: str) -> str:

@@ -7,6 +7,7 @@ import os
 
 from vipps_async.apis import APIS, DEFAULT_API, IN_OTHER_CURRENCIES
 from vipps_async.cli.commands import Command, Options
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses
 from vipps_async.cli.journal_place import JournalPlace, add_place, place_of
 from vipps_async.cli.options import add_allow_host, add_api
 from vipps_async.cli.output import json_line, plain, show, wrapped
@@ -14,9 +15,6 @@ from vipps_async.diagnosis import CheckResult, CheckState, run_checks
 from vipps_async.errors import ConfigurationError
 
 __all__ = ["command"]
-
-#: Exit statuses: nothing failed, something did.
-_WELL, _NOT_WELL = 0, 1
 
 
 def command() -> Command:
@@ -27,9 +25,8 @@ def command() -> Command:
         "check settings, host, certificate, clock, keys and journal",
         "Checks, one line each, all that a payment needs: the VIPPS_ variables (their names, never their "
         "values), the host and its certificate, the local clock, the keys, and whether an API opens to them. It only "
-        "reads: no money moves, and nothing is made. Exit status 0: nothing failed (there may be warnings); 1: "
-        "something failed; 2: wrong use. In production nothing is sent to another host than Vipps' own, unless "
-        "--allow-host names it.",
+        f"reads: no money moves, and nothing is made. {exit_statuses('doctor')} In production nothing is "
+        "sent to another host than Vipps' own, unless --allow-host names it.",
         examples=("doctor", "doctor --api epayment", "doctor --journal vipps-journal.db", "doctor --json"),
     )
     add_api(made)
@@ -60,7 +57,7 @@ async def _run(options: Options) -> int:
         show(json_line(_object(results)))
     else:
         show(_summary(results))
-    return _NOT_WELL if _count(results, CheckState.FAILED) else _WELL
+    return ExitStatus.REFUSED if _count(results, CheckState.FAILED) else ExitStatus.DONE
 
 
 def _api_of_environment() -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vipps_async.cli.commands import Options
-from vipps_async.cli.output import BUSY, REFUSED, UNKNOWN, USAGE, Printed, emit, json_line
+from vipps_async.cli.exit_status import ExitStatus
+from vipps_async.cli.output import Printed, emit, json_line
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import (
     ApiError,
@@ -20,7 +23,12 @@ from vipps_async.journals.sqlite.ownership import JournalInUseError
 __all__ = ["emit_error", "status_of"]
 
 #: What an object calls a failure that was no exception.
-_KINDS = {REFUSED: "Declined", USAGE: "UsageError", UNKNOWN: "OutcomeUnknown", BUSY: "JournalInUseError"}
+_KINDS: Mapping[int, str] = {
+    ExitStatus.REFUSED: "Declined",
+    ExitStatus.USAGE: "UsageError",
+    ExitStatus.UNKNOWN: "OutcomeUnknown",
+    ExitStatus.BUSY: "JournalInUseError",
+}
 
 
 def status_of(error: VippsError) -> int:
@@ -31,15 +39,15 @@ def status_of(error: VippsError) -> int:
     or was not reached.
     """
     if error.effect is not Effect.NONE:
-        return UNKNOWN
+        return ExitStatus.UNKNOWN
     if isinstance(error, JournalInUseError):
-        return BUSY
+        return ExitStatus.BUSY
     # A key that is another operation's is refused here, by the journal, or by Vipps with a status.
     is_key_of_another = isinstance(error, IdempotencyMismatchError) and error.status == 0
     is_unusable = isinstance(error, ConfigurationError | InvalidInputError | JournalError)
     # Whether a journal is of the sandbox there is asked of the sandbox.
     is_unusable = is_unusable and not isinstance(error.__cause__, TransportError)
-    return USAGE if is_key_of_another or is_unusable else REFUSED
+    return ExitStatus.USAGE if is_key_of_another or is_unusable else ExitStatus.REFUSED
 
 
 def emit_error(printed: Printed, status: int, options: Options | None = None) -> None:
@@ -59,7 +67,9 @@ def emit_error(printed: Printed, status: int, options: Options | None = None) ->
         "api": api.name if isinstance(api, PaymentApi) else None,
         "payment": payment,
         "kind": _KINDS.get(status, "Failure") if error is None else type(error).__name__,
-        "effect": ("possible" if status == UNKNOWN else "none") if error is None else error.effect.name.lower(),
+        "effect": ("possible" if status == ExitStatus.UNKNOWN else "none")
+        if error is None
+        else error.effect.name.lower(),
         "message": printed.text if error is None else error.message,
         "advice": "" if error is None else error.advice,
         "codes": codes,

@@ -12,6 +12,7 @@ import click
 
 from vipps_async.cli.commands import Command, Group, Options, Run
 from vipps_async.cli.confirmation import add_yes, nobody_to_ask, telling_if_cut_off
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses
 from vipps_async.cli.journal_decisions import decisions
 from vipps_async.cli.journal_open import agree_to_settle, find_open, open_of_others
 from vipps_async.cli.journal_place import add_journal, existing_place, guarded, opened, place_of
@@ -19,7 +20,7 @@ from vipps_async.cli.journal_reconcile import reconciliation
 from vipps_async.cli.journal_text import CUT_OFF, entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
 from vipps_async.cli.options import SALES_UNIT, add_allow_host, add_sales_unit, check_allowed_host, positive
-from vipps_async.cli.output import UNPRINTED, columns, emit_lines, finish, json_line, plain, say
+from vipps_async.cli.output import columns, emit_lines, finish, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
@@ -31,16 +32,12 @@ from vipps_async.session import VippsSession
 
 __all__ = ["command"]
 
-#: Exit statuses: nothing is open any more, something is.
-_ALL_SETTLED, _SOMETHING_OPEN = 0, 1
 #: Seconds between two lines of progress: often enough to see that it goes on.
 _PROGRESS_EVERY = 1.0
 #: A session's `settle_after` unless it is given another one, in seconds.
 _SETTLE_AFTER = 86_400
 #: Other sales units that are named.
 _MOST_UNITS = 5
-#: The exit status of a check that found damage.
-_DAMAGED = 1
 
 
 def command() -> Group:
@@ -48,8 +45,7 @@ def command() -> Group:
     return Group(
         "journal",
         "show what a journal has open, settle it, and look after the journal",
-        "Shows what a journal has open, settles it, and looks after the journal. Exit status 2: it could "
-        "not be done at all; 6: another process has the journal; 8: it was done, but could not be printed.",
+        f"Shows what a journal has open, settles it, and looks after the journal. {exit_statuses('journal')}",
         actions=[_listing(), _recovery(), reconciliation(), *decisions(), *_upkeep()],
         examples=("journal list --open", "journal recover", "journal backup copy.db"),
     )
@@ -93,8 +89,7 @@ def _recovery() -> Command:
         "settle what is open",
         "Settles what is open for the sales unit of the VIPPS_ variables: details decide; what is proven "
         "absent is sent again with the same key, and moves money: it is named first, and asked about in production. "
-        "Exit status 0: nothing is open any more; 1: something is, or somebody was asked and said no, and nothing was "
-        "sent. What is open of other sales units is counted, and left to --msn.",
+        f"{exit_statuses('journal recover')} What is open of other sales units is counted, and left to --msn.",
     )
     recovery.option("--concurrency", type=positive, default=8, metavar="N", help="how many at once")
     recovery.flag("--json", "the report as one JSON object, and no progress")
@@ -138,7 +133,7 @@ async def _list(options: Options) -> int:
     if not options.json:
         shown += [maker] if maker else []
         shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
-    return _ALL_SETTLED if emit_lines(f"{line}\n" for line in shown) else UNPRINTED
+    return ExitStatus.DONE if emit_lines(f"{line}\n" for line in shown) else ExitStatus.UNPRINTED
 
 
 async def _rows_of_payment(journal: Journal, options: Options) -> list[Entry | DamagedEntry]:
@@ -196,7 +191,7 @@ async def _recover(options: Options) -> int:
         with telling_if_cut_off(CUT_OFF):
             report = await vipps.recover(concurrency=options.concurrency, progress=progress)
         others = await open_of_others(journal, settings.merchant_serial_number)
-    ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
+    ending = ExitStatus.DONE if report.is_complete else ExitStatus.REFUSED
     if options.json:
         return finish(ending, json_line({**recovery_facts(report), "open_of_other_sales_units": others}))
     return finish(ending, "\n".join([recovery_text(report), *_others_text(others)]))
@@ -239,8 +234,7 @@ def _upkeep() -> list[Command]:
         "check",
         _check,
         "look for damage",
-        "Looks through a whole journal for damage. Exit status 0: there is none; 1: rows that cannot be "
-        "read are listed, and everything else can be used; 2: the journal cannot be used.",
+        f"Looks through a whole journal for damage. {exit_statuses('journal check')}",
     )
     prune = _action(
         "prune",
@@ -289,7 +283,7 @@ async def _check(options: Options) -> int:
         if damaged
         else "no damage found"
     )
-    return finish(_DAMAGED if damaged else 0, "\n".join(lines))
+    return finish(ExitStatus.REFUSED if damaged else ExitStatus.DONE, "\n".join(lines))
 
 
 async def _prune(options: Options) -> int:

@@ -11,12 +11,13 @@ from attrs import frozen
 
 from vipps_async.apis import APIS, passed_over, session_api
 from vipps_async.cli.commands import Command, Options, Run
-from vipps_async.cli.confirmation import add_yes, ask_anywhere, telling_if_cut_off
-from vipps_async.cli.journal_open import ask_about_open, find_open, look_up, name_open
+from vipps_async.cli.confirmation import add_yes, ask_anywhere, nobody_to_ask, telling_if_cut_off
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses, unprinted
+from vipps_async.cli.journal_open import ask_about_open, find_open, look_up, name_open, refuse_other_vipps
 from vipps_async.cli.journal_place import StoredJournal, add_journal, guarded, opened
 from vipps_async.cli.journal_text import CUT_OFF, about, is_leased, moved_amount, recovery_text
 from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, positive, sales_unit_option
-from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
+from vipps_async.cli.output import emit, finish, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.undecided import damaged_text
@@ -28,12 +29,7 @@ from vipps_async.session import VippsSession
 __all__ = ["decisions"]
 
 #: The statuses of `journal send` and `journal drop` for people.
-_STATUSES = (
-    "Exit status 0: it took effect, or is dropped; 1: Vipps refused it, or somebody was asked and said no: no money "
-    "moved by this command; 2: wrong use or settings, or no open operation has this key, and nothing was sent; 3: it "
-    "stays open, or was carried out otherwise than asked; 6: another process has the journal or the operation, and "
-    "nothing was sent; 8: it was done, but could not be printed; 130: ended by Ctrl-C."
-)
+_STATUSES = exit_statuses("journal send")
 #: Entries of any age: more than any journal has.
 _ALL = 2**62
 #: Entries that cannot be read and are named; `journal check` has all of them.
@@ -69,9 +65,7 @@ def decisions() -> list[Command]:
         "bind the journal to the Vipps of the VIPPS_ variables, such as one that is reached by another name now",
         "A journal belongs to one environment and host, and is refused anywhere else. This binds it to the "
         "Vipps of the VIPPS_ variables, after a payment's history has shown that an operation that is done in the "
-        "journal is done there, too. Exit status 0: it is bound to it; 1: somebody was asked and said no; 2: wrong use "
-        "or settings, or it could not be found out, and nothing was changed; 6: another process has the journal; 7: it "
-        "is another Vipps, and nothing was changed; 8: it is bound to it, but that could not be printed.",
+        f"journal is done there, too. {exit_statuses('journal rebind')}",
     )
     discard = Command(
         "discard",
@@ -79,9 +73,7 @@ def decisions() -> list[Command]:
         "delete one entry that cannot be read, once its payment has been compared with the books",
         "An entry that cannot be read keeps others of its payment from being sent unawares. This deletes it, once the "
         "payment's history at Vipps (`payment show`) has been compared with the books: from then on the journal has "
-        "nothing against the same capture or refund. Exit status 0: it is deleted; 1: somebody was asked and said no; "
-        "2: it can be read, or is not there, and nothing was deleted; 6: another process has the journal; 8: it is "
-        "deleted, but that could not be printed.",
+        f"nothing against the same capture or refund. {exit_statuses('journal discard')}",
         examples=["journal discard 7"],
     )
     add_journal(discard)
@@ -102,7 +94,10 @@ def _decision(name: str, run: Run, purpose: str, description: str) -> Command:
 
 async def _send(options: Options) -> int:
     settings = _settings(options)
+    if (status := nobody_to_ask(settings, yes=options.yes)) is not None:
+        return status
     async with opened(options, thorough=True) as journal:
+        await refuse_other_vipps(journal)
         entry = await _find(journal, options, settings)
         if is_leased(entry, datetime.now(UTC)):
             return _busy(entry)
@@ -125,7 +120,7 @@ async def _send(options: Options) -> int:
                 show = f"vipps-async payment show {entry.intent.payment} --api {entry.intent.api}"
                 show += sales_unit_option(options)
                 say(f"Money may have moved: see `{show}`.")
-                return UNKNOWN
+                return ExitStatus.UNKNOWN
     is_otherwise = any(left.intent.identity == entry.intent.identity for left in report.moved_otherwise)
     if is_leased(after, datetime.now(UTC)):
         return _busy(after)
@@ -136,7 +131,10 @@ async def _send(options: Options) -> int:
 
 async def _drop(options: Options) -> int:
     settings = _settings(options)
+    if (status := nobody_to_ask(settings, yes=options.yes)) is not None:
+        return status
     async with opened(options, thorough=True) as journal:
+        await refuse_other_vipps(journal)
         entry = await _find(journal, options, settings)
         if (status := await _agreed("Never send again", entry.intent, options, settings)) is not None:
             return status
@@ -145,7 +143,7 @@ async def _drop(options: Options) -> int:
         if not is_dropped:
             return _busy(await _entry_after(journal, entry.intent))
     text = f"dropped: {about(entry.intent)}: it is not sent again. It stays open until it can be decided, by recovery."
-    return finish(DONE, text)
+    return finish(ExitStatus.DONE, text)
 
 
 def _settings(options: Options) -> Settings:
@@ -242,7 +240,7 @@ def _busy(entry: Entry) -> int:
     say(
         f"vipps-async: another process has leased it, {until}: {about(entry.intent)}\nNothing was sent by this command."
     )
-    return BUSY
+    return ExitStatus.BUSY
 
 
 def _outcome_text(entry: Entry) -> str:
@@ -256,8 +254,8 @@ def _outcome_text(entry: Entry) -> str:
 
 def _status_of(entry: Entry, *, is_otherwise: bool) -> int:
     if entry.settlement is None or is_otherwise:
-        return UNKNOWN
-    return DONE if entry.settlement.outcome is Outcome.DONE else REFUSED
+        return ExitStatus.UNKNOWN
+    return ExitStatus.DONE if entry.settlement.outcome is Outcome.DONE else ExitStatus.REFUSED
 
 
 @frozen
@@ -287,7 +285,7 @@ async def _discard(options: Options) -> int:
             if (status := await ask_anywhere("Delete it?", yes=options.yes)) is not None:
                 return status
         row = await journal.discard(options.position)
-    return finish(DONE, f"deleted: {damaged_text(row)}")
+    return finish(ExitStatus.DONE, f"deleted: {damaged_text(row)}")
 
 
 # --- rebind -----------------------------------------------------------------------------------------------------------
@@ -303,14 +301,14 @@ async def _rebind(options: Options) -> int:
         say(f"The journal has the facts of {bound or 'no Vipps yet'}.\nThe VIPPS_ variables lead to {world}.")
         say(f"{count:,} operations are open in it; recovery would settle them there.")
         if bound is None or bound == world:
-            return finish(DONE, "Nothing is to be changed: a journal is bound at its first use.")
+            return finish(ExitStatus.DONE, "Nothing is to be changed: a journal is bound at its first use.")
         if reason := await _reason_against(journal, vipps):
             say(f"vipps-async: {reason}. Nothing was changed: choose the journal of this Vipps by --journal.")
-            return OTHER_SETTINGS
+            return ExitStatus.OTHER_SETTINGS
         if (status := await ask_anywhere(f"Bind the journal to {world}?", yes=options.yes)) is not None:
             return status
         await journal.rebind(world)
-    return finish(DONE, f"bound to {world}")
+    return finish(ExitStatus.DONE, f"bound to {world}")
 
 
 async def _reason_against(journal: StoredJournal, vipps: VippsSession) -> str:

@@ -32,6 +32,7 @@ __all__ = [
     "may_send",
     "name_open",
     "open_of_others",
+    "refuse_other_vipps",
 ]
 
 #: Operations that are named; `journal list --open` has all of them.
@@ -51,6 +52,16 @@ def may_send(entry: Entry) -> bool:
     What makes a payment never is, nor what was refused or dropped, nor what the journal keeps no body of.
     """
     return entry.intent.adjusts and entry.intent.body is not None and not entry.attempts.refusal
+
+
+async def refuse_other_vipps(journal: Journal) -> None:
+    """Refuse a journal of another Vipps before anything in it is named: it concerns nobody here.
+
+    Raises:
+        JournalError: it has the facts of another Vipps, or a sandbox does not say which one it is.
+    """
+    async with VippsSession.from_env(journal=journal):
+        pass
 
 
 # --- all that remains -------------------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ import click
 from attrs import frozen
 
 from vipps_async.cli.commands import Command, Options, Run, UsageError
+from vipps_async.cli.exit_status import ExitStatus
 from vipps_async.cli.journal_file import VARIABLE, files_of, journal_path, open_journal
 from vipps_async.cli.options import number_from
-from vipps_async.cli.output import BUSY, USAGE, plain, say, say_error
+from vipps_async.cli.output import plain, say, say_error
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.postgres.place import PostgresPlace
 from vipps_async.journals.sqlite.journal import SqliteJournal
@@ -203,10 +204,10 @@ def guarded(run: Run) -> Run:
             return await run(options)
         except JournalInUseError as error:
             say_error(error)
-            return BUSY
+            return ExitStatus.BUSY
         except VippsError as error:
             say_error(error)
-            return USAGE
+            return ExitStatus.USAGE
 
     return guarded_run
 
@@ -228,18 +229,18 @@ async def existing_place(options: Options) -> JournalPlace:
 
 @contextlib.asynccontextmanager
 async def opened(options: Options, *, thorough: bool) -> AsyncIterator[StoredJournal]:
-    """Open the journal that the options name, and close it.
+    """Say which journal the options name, unless it is only read for machines; open and close it.
 
     Args:
         options: as `add_journal` has them.
-        thorough: whether a file is looked through for damage when it is opened.
+        thorough: whether a file is looked through for damage when it is opened, as more than a list follows.
 
     Raises:
         ConfigurationError: there is none.
         JournalError: it cannot be opened.
     """
     place = await existing_place(options)
-    if not getattr(options, "json", False):
+    if thorough or not getattr(options, "json", False):
         say(f"Journal: {place}")
     journal = await place.open(check=thorough)
     try:

@@ -14,9 +14,10 @@ from vipps_async.apis import APIS
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli.batch_output import STDOUT, ReportFile, add_report, report_file
 from vipps_async.cli.commands import Command, Options
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses
 from vipps_async.cli.journal_place import add_journal, existing_place, guarded, opened
 from vipps_async.cli.options import add_allow_host, check_allowed_host, number_from, positive
-from vipps_async.cli.output import UNKNOWN, UNPRINTED, emit, json_line, plain, say
+from vipps_async.cli.output import emit, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.errors import JournalError
 from vipps_async.money import format_amount
@@ -27,8 +28,6 @@ from vipps_async.session import VippsSession
 
 __all__ = ["reconciliation"]
 
-#: Exit statuses: everything agrees, something differs. What is open or inconclusive is UNKNOWN.
-_AGREES, _DIFFERS = 0, 1
 #: A session's `settle_after` unless it is given another one, in seconds.
 _SETTLE_AFTER = 86_400
 #: Entries that are shown; the report has all of them.
@@ -65,10 +64,8 @@ def reconciliation() -> Command:
         guarded(_reconcile),
         "hold what is done of a day against what Vipps has",
         "Looks up each capture, refund and cancel that became known as done on a day, and says which agree "
-        "with Vipps in their amounts, and what else Vipps has of the same payments. It only reads. Exit status 0: all "
-        "agree; 1: some differ, or one side alone has them; 3: none do, but some could not be read, may appear later "
-        "or are open since that day or before; 2: wrong use or settings; 6: another process has the journal; 8: it was "
-        f"done, but the result or the report could not be written. {_UNSEEN}",
+        "with Vipps in their amounts, and what else Vipps has of the same payments. It only reads. "
+        f"{exit_statuses('journal reconcile')} {_UNSEEN}",
         examples=(
             "journal reconcile --day yesterday",
             "journal reconcile --day 2026-11-27 --report day.csv --semicolons",
@@ -179,14 +176,14 @@ async def _tell(
 
         style = _SEMICOLONS if options.semicolons else FileStyle()
         is_printed = await report.write(write, style, quiet=options.json) and is_printed
-    return _status(found, sums) if is_printed else UNPRINTED
+    return _status(found, sums) if is_printed else ExitStatus.UNPRINTED
 
 
 def _status(found: DayEntries, sums: DaySums) -> int:
     kinds = {kind for kind, count in sums.counts.items() if count}
     if kinds - _AS_IT_SHOULD_BE - {Comparison.OPEN, Comparison.INCONCLUSIVE}:
-        return _DIFFERS
-    return UNKNOWN if kinds - _AS_IT_SHOULD_BE or found.open or found.damaged else _AGREES
+        return ExitStatus.REFUSED
+    return ExitStatus.UNKNOWN if kinds - _AS_IT_SHOULD_BE or found.open or found.damaged else ExitStatus.DONE
 
 
 def _text(day: Day, found: DayEntries, compared: Sequence[ComparedOperation], sums: DaySums) -> str:

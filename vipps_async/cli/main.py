@@ -17,9 +17,10 @@ from click.shell_completion import CompletionItem
 from vipps_async._version import __version__
 from vipps_async.cli.commands import Group, Options, UsageError
 from vipps_async.cli.env_file import load_env_file
+from vipps_async.cli.exit_status import ExitStatus
 from vipps_async.cli.failures import emit_error, status_of
 from vipps_async.cli.options import acting_for
-from vipps_async.cli.output import USAGE, discard, note_error, recorded, say_error
+from vipps_async.cli.output import discard, note_error, recorded, say_error
 from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_url
@@ -113,7 +114,7 @@ def _read(arguments: Sequence[str]) -> Options | int:
         return _say_usage(error)
     except ConfigurationError as error:
         say_error(error)
-        return USAGE
+        return ExitStatus.USAGE
     # `--help` and `--version` have been answered by a status.
     return answer if isinstance(answer, Options) else answer or 0
 

@@ -1,4 +1,4 @@
-"""Prints what commands have to say, where nothing steers a terminal and no full disk ends anything; exit statuses."""
+"""Prints what commands have to say, where nothing steers a terminal and no full disk ends anything."""
 
 from __future__ import annotations
 
@@ -12,21 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import orjson
 from attrs import define
 
+from vipps_async.cli.exit_status import ExitStatus
 from vipps_async.errors import VippsError
 from vipps_async.printable import escaped
 
 __all__ = [
-    "BUSY",
     "COLUMNS",
-    "DONE",
-    "HELD",
-    "INTERRUPTED",
-    "NOT_ENDED",
-    "OTHER_SETTINGS",
-    "REFUSED",
-    "UNKNOWN",
-    "UNPRINTED",
-    "USAGE",
     "Printed",
     "columns",
     "discard",
@@ -41,39 +32,8 @@ __all__ = [
     "say",
     "say_error",
     "show",
-    "unprinted",
     "wrapped",
 ]
-
-# --- exit statuses of the commands that move money --------------------------------------------------------------------
-
-#: All of it took effect.
-DONE = 0
-#: Vipps refused, or was not reached, or somebody was asked and said no: no money moved. In a batch: some rows were
-#: refused or not done.
-REFUSED = 1
-#: Wrong use, input or settings: nothing was sent.
-USAGE = 2
-#: The outcome is not known: money may have moved. In a batch also: another amount moved than was asked for.
-UNKNOWN = 3
-#: A batch on many machines goes on.
-NOT_ENDED = 4
-#: Rows of a batch were held: they may be what was done before.
-HELD = 5
-#: Another process has the journal: nothing was sent.
-BUSY = 6
-#: A batch, or a database of batches, is of another sales unit, environment or host: nothing was sent.
-OTHER_SETTINGS = 7
-#: It was carried out, but the result or the report could not be written where it belongs.
-UNPRINTED = 8
-#: Ended by Ctrl-C or SIGTERM (128 + SIGINT).
-INTERRUPTED = 130
-
-
-def unprinted(status: int) -> int:
-    """Return the status of a command whose result could not be written, once a request has left."""
-    return status if status in {UNKNOWN, INTERRUPTED} else UNPRINTED
-
 
 #: How wide a terminal is at least: what people read fits into it.
 COLUMNS = 80
@@ -186,7 +146,7 @@ def emit(text: str) -> bool:
 
 def finish(status: int, text: str) -> int:
     """Print a result; returns a status, or UNPRINTED where the text could not be written where it belongs."""
-    return status if emit(text) else UNPRINTED
+    return status if emit(text) else ExitStatus.UNPRINTED
 
 
 def emit_lines(pieces: Iterable[str], *, keep: str = "\n") -> bool:

@@ -14,20 +14,12 @@ from attrs import define, field, frozen
 
 from vipps_async.cli.commands import Options
 from vipps_async.cli.confirmation import ask, nobody_to_ask
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses, unprinted
 from vipps_async.cli.failures import status_of
+from vipps_async.cli.journal_open import refuse_other_vipps
 from vipps_async.cli.journal_place import JournalPlace, StoredJournal, place_of
 from vipps_async.cli.options import api_option, check_allowed_host, sales_unit_option
-from vipps_async.cli.output import (
-    BUSY,
-    DONE,
-    INTERRUPTED,
-    UNKNOWN,
-    emit,
-    json_line,
-    plain,
-    say,
-    unprinted,
-)
+from vipps_async.cli.output import emit, json_line, plain, say
 from vipps_async.cli.payment_check import Checked, JournalCheck
 from vipps_async.config import Settings
 from vipps_async.core.operation import Call
@@ -47,18 +39,9 @@ from vipps_async.session import VippsSession
 __all__ = ["EXIT_STATUS", "EXIT_STATUS_OF_READ", "PaymentRun", "run_command"]
 
 #: The exit statuses for people.
-EXIT_STATUS = (
-    "Exit status 0: done; 1: Vipps refused, or was not reached, or you said no, and no money moved by this command; 2: "
-    "wrong use or settings, or a journal that cannot be used, and nothing was sent; 3: the outcome is not known, of "
-    "this or of what is undecided of the payment; 6: another process has the journal, and nothing was sent; 8: it was "
-    "carried out, but the result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see what it "
-    "says."
-)
+EXIT_STATUS = exit_statuses("payment")
 #: The same of a command that only reads.
-EXIT_STATUS_OF_READ = (
-    "It moves no money. Exit status 0: done; 1: Vipps refused, or was not reached; 2: wrong use or settings, and "
-    "nothing was sent; 8: it was read, but could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM."
-)
+EXIT_STATUS_OF_READ = f"It moves no money. {exit_statuses('payment show')}"
 
 
 @frozen(kw_only=True)
@@ -138,7 +121,7 @@ class _CommandRun:
             say(
                 f"vipps-async: {plain(error)}\nNothing was sent by this command. Wait longer with --wait, or try again."
             )
-            return BUSY
+            return ExitStatus.BUSY
         except VippsError as error:
             if self.status is None:
                 return self._tell(error)
@@ -178,6 +161,8 @@ class _CommandRun:
             return None
         journal = await self.journal.open()
         stack.push_async_callback(journal.aclose)
+        if self.command.check is not None:
+            await refuse_other_vipps(journal)
         return journal
 
     async def _agreed(
@@ -238,13 +223,13 @@ class _CommandRun:
                 except VippsError as error:
                     self.status = self._tell(error)
                 except asyncio.CancelledError:
-                    self.status = INTERRUPTED
+                    self.status = ExitStatus.INTERRUPTED
                     self._tell_of_interruption(may_have_left=token.has_come)
                     raise
                 else:
-                    self.status = DONE
+                    self.status = ExitStatus.DONE
                     if not emit(json_line({**self._named, **result.facts}) if self.options.json else result.text):
-                        self.status = unprinted(DONE)
+                        self.status = unprinted(ExitStatus.DONE)
 
     # --- after -----------------------------------------------------------------------------------------------------
 
@@ -294,12 +279,12 @@ class _CommandRun:
         if self.options.json:
             theirs = error.idempotency_key or self.command.key
             emit(json_line({"error": {**self._facts(error), "idempotency_key": theirs}}))
-        return UNKNOWN
+        return ExitStatus.UNKNOWN
 
     def _tell_of_unknown(self) -> int:
         say(self.command.doubt)
         self._say_what_to_do()
-        return UNKNOWN
+        return ExitStatus.UNKNOWN
 
     def _tell_of_interruption(self, *, may_have_left: bool) -> None:
         if not self.command.doubt:

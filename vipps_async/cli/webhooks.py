@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 
 from vipps_async.cli.commands import Command, Group, Options, Run
+from vipps_async.cli.exit_status import ExitStatus, exit_statuses
 from vipps_async.cli.options import add_allow_host, check_allowed_host
-from vipps_async.cli.output import DONE, REFUSED, UNKNOWN, UNPRINTED, USAGE, emit_lines, plain, say
+from vipps_async.cli.output import emit_lines, plain, say
 from vipps_async.config import Settings
 from vipps_async.errors import (
     ConfigurationError,
@@ -26,11 +27,7 @@ from vipps_async.webhooks.models import Webhook
 
 __all__ = ["command"]
 
-_EXIT_STATUS = (
-    "Exit status 0: done; 1: Vipps refused, or was not reached, and nothing was changed; 2: wrong use or settings, and "
-    "nothing was sent; 3: it is not known whether it was done: look with webhooks list; 8: it was done, but the result "
-    "could not be printed; 130: cut off by Ctrl-C. No money moves in any case."
-)
+_EXIT_STATUS = f"{exit_statuses('webhooks')} No money moves in any case."
 #: Carries a command out, and returns what to print: a text, and facts for JSON.
 Do = Callable[[VippsSession], Awaitable[tuple[str, Any]]]
 
@@ -113,16 +110,20 @@ async def _carried_out(options: Options, do: Do, *, changes: str = "", unprinted
         raise
     # Not to standard error if it cannot be printed: that goes to logs, and a secret must not.
     if emit_lines((orjson.dumps(facts).decode() if options.json else text, "\n")):
-        return DONE
+        return ExitStatus.DONE
     if unprinted:
         say(f"vipps-async: {unprinted}")
-    return UNPRINTED
+    return ExitStatus.UNPRINTED
 
 
 def _status_of(error: VippsError, changes: str) -> int:
     if isinstance(error, ConfigurationError | InvalidInputError):
-        return USAGE
-    return UNKNOWN if changes and isinstance(error, OutcomeUnknown | UnexpectedResponseError) else REFUSED
+        return ExitStatus.USAGE
+    return (
+        ExitStatus.UNKNOWN
+        if changes and isinstance(error, OutcomeUnknown | UnexpectedResponseError)
+        else ExitStatus.REFUSED
+    )
 
 
 def _line(hook: Webhook) -> str:

@@ -69,7 +69,7 @@ async def run_checks(
         await transport.aclose()
     if journal is not None:
         number = env.get("VIPPS_MERCHANT_SERIAL_NUMBER", "")
-        yield await check_journal(journal, clock, world=world, merchant_serial_number=number)
+        yield await check_journal(journal, world=world, merchant_serial_number=number)
     yield check_versions()
 
 

@@ -131,17 +131,15 @@ async def _check_sales_unit(pipeline: Pipeline, api: PaymentApi, settings: Setti
         return CheckResult(check=check, state=CheckState.OK, text=text, advice=advice, facts=facts)
     except VippsError as error:
         what = f"asking {api.name} for merchant serial number {serial_number} about a payment that does not exist: "
-        result = CheckResult.of_error(check, error, text=what)
+        advice = _advice(error)
         if isinstance(error, AuthenticationError):
             # The token was given for client id and secret: what is left is these two.
             advice = (
                 f"check VIPPS_SUBSCRIPTION_KEY, and that {serial_number} (VIPPS_MERCHANT_SERIAL_NUMBER) is the sales "
                 f"unit of these keys in the {settings.environment.value} environment (VIPPS_ENVIRONMENT)"
             )
-            result = evolve(result, advice=advice)
-        else:
-            result = evolve(result, advice=_advice(error))
-        return evolve(result, facts={**result.facts, **facts})
+        result = CheckResult.of_error(check, error, text=what)
+        return evolve(result, advice=advice, facts={**result.facts, **facts})
     text += ", but a payment that does not exist was answered as if it did"
     advice = "look at what stands between here and Vipps: it is not Vipps that answers so"
     return CheckResult(check=check, state=CheckState.WARNING, text=text, advice=advice, facts=facts)

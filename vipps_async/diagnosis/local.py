@@ -14,10 +14,9 @@ from pathlib import Path
 from attrs import Factory, define
 
 from vipps_async._version import __version__
-from vipps_async.core.clock import Clock
 from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.errors import VippsError
-from vipps_async.journals.entries import DamagedEntry, World
+from vipps_async.journals.entries import World
 from vipps_async.journals.postgres.place import PostgresPlace
 from vipps_async.journals.protocol import Journal
 from vipps_async.journals.sqlite.journal import SqliteJournal
@@ -26,8 +25,6 @@ from vipps_async.journals.sqlite.ownership import JournalInUseError
 __all__ = ["check_journal", "check_versions"]
 
 _CHECK = "journal"
-#: Rows and sales units that are named; the commands that are advised name all of them.
-_MOST_NAMED = 3
 #: What a call to Vipps stands on.
 _PACKAGES = ("aiohttp", "attrs", "cattrs", "orjson", "structlog", "yarl")
 
@@ -41,18 +38,15 @@ class _Content:
 
     #: None: it has not been used yet.
     world: World | None
-    damaged: list[DamagedEntry]
+    #: How many rows of what is open cannot be read.
+    damaged: int
     #: By sales unit.
     counts: Counter[str] = Factory(Counter)
     oldest: datetime | None = None
 
 
 async def check_journal(
-    place: Path | PostgresPlace,
-    clock: Clock,
-    *,
-    world: World | None = None,
-    merchant_serial_number: str = "",
+    place: Path | PostgresPlace, *, world: World | None = None, merchant_serial_number: str = ""
 ) -> CheckResult:
     """Open a journal for as short as possible, and count what is open in it, and which of that is damaged.
 
@@ -60,7 +54,6 @@ async def check_journal(
 
     Args:
         place: the file, or the database.
-        clock: the local time.
         world: the Vipps that the variables name, as far as it is known; None: they name none.
         merchant_serial_number: the sales unit that they name; empty: they name none.
     """
@@ -79,7 +72,7 @@ async def check_journal(
         return CheckResult(check=_CHECK, state=CheckState.WARNING, text=text, advice=advice, facts=facts)
     except VippsError as error:
         return CheckResult.of_error(_CHECK, error)
-    return _told(place, content, clock, world, merchant_serial_number)
+    return _told(place, content, world, merchant_serial_number)
 
 
 async def _without_journal(place: Path | PostgresPlace) -> CheckResult | None:
@@ -111,37 +104,26 @@ def _named(place: Path | PostgresPlace) -> tuple[str, str]:
 
 
 def _told(
-    place: Path | PostgresPlace,
-    content: _Content,
-    clock: Clock,
-    world: World | None,
-    merchant_serial_number: str,
+    place: Path | PostgresPlace, content: _Content, world: World | None, merchant_serial_number: str
 ) -> CheckResult:
-    count, damaged = content.counts.total(), len(content.damaged)
+    count, damaged = content.counts.total(), content.damaged
     name, option = _named(place)
-    facts: dict[str, object] = {"in_use": False, "open": count}
+    facts: dict[str, object] = {"in_use": False, "open": count, "damaged": damaged}
     text = f"the journal {name} can be opened, and nothing is open in it"
     advices, state = [], CheckState.OK
     if content.oldest is not None:
         state = CheckState.WARNING
-        seconds = max(0, round((clock.now() - content.oldest).total_seconds()))
         owner = "; nobody has the file open" if isinstance(place, Path) else ", of running processes included"
-        text = f"{count} open in the journal {name}, the oldest for {_age(seconds)}{owner}"
-        facts |= {"oldest": content.oldest, "oldest_seconds": seconds, "open_by_sales_unit": dict(content.counts)}
+        text = f"{count} open in the journal {name}, the oldest since {content.oldest:%Y-%m-%d %H:%M:%S} UTC{owner}"
+        facts |= {"oldest": content.oldest, "open_by_sales_unit": dict(content.counts)}
         advices.append(_how_to_settle(content.counts, option, merchant_serial_number))
     if damaged:
         state = CheckState.FAILED
-        rows = [f"entry {row.position} of payment {row.payment or '(not readable)'}" for row in content.damaged]
-        more = f" and {damaged - _MOST_NAMED} more" if damaged > _MOST_NAMED else ""
-        damage = f"{damaged} that {'is' if damaged == 1 else 'are'} not settled cannot be read: "
-        damage += f"{', '.join(rows[:_MOST_NAMED])}{more}"
+        damage = f"{damaged} that {'is' if damaged == 1 else 'are'} not settled cannot be read"
         text = f"{text}; {damage}" if count else f"{damage}, in the journal {name}"
-        facts["damaged"] = [
-            {"position": row.position, "payment": row.payment, "reason": row.reason} for row in content.damaged
-        ]
         advices.append(
-            "keep a copy of it; what cannot be read is never sent: compare these payments at Vipps with your "
-            f"books before you send anything of them: vipps-async journal check{option}"
+            "keep a copy of it; what cannot be read is never sent: compare the payments that vipps-async journal "
+            f"check{option} names, at Vipps, with your books before you send anything of them"
         )
     if content.world is not None and world is not None and not _is_same(content.world, world):
         state = CheckState.FAILED
@@ -157,14 +139,13 @@ def _told(
 
 
 def _how_to_settle(counts: Counter[str], option: str, merchant_serial_number: str) -> str:
-    """Return the command for each sales unit that has something open: the variables' own one first."""
-    recover = f"vipps-async journal recover{option}"
-    own = [recover] if merchant_serial_number in counts else []
-    others = sorted(unit for unit in counts if unit != merchant_serial_number)
-    commands = [*own, *(f"{recover} --msn {unit} ({counts[unit]} open)" for unit in others[:_MOST_NAMED])]
-    if len(others) > _MOST_NAMED:
-        commands.append(f"and so for each that vipps-async journal list --open{option} shows")
-    return f"settle it: {', '.join(commands)}"
+    """Say what settles what is open: a recovery is of one sales unit."""
+    others = counts.total() - counts[merchant_serial_number]
+    own = [f"settle it: vipps-async journal recover{option}"] if counts[merchant_serial_number] else []
+    of_others = (
+        f"{others} of other sales units: settle each with --msn, as vipps-async journal list --open{option} shows"
+    )
+    return "; ".join([*own, *([of_others] if others else [])])
 
 
 def _is_same(bound: World, world: World) -> bool:
@@ -181,7 +162,7 @@ async def _content_of(place: Path | PostgresPlace) -> _Content:
     journal = _journal_at(place)
     await journal.open()
     try:
-        content = _Content(await journal.world(), await journal.damaged(only_open=True))
+        content = _Content(await journal.world(), len(await journal.damaged(only_open=True)))
         async for entry in journal.open_entries():
             content.counts[entry.intent.merchant_serial_number] += 1
             begun = entry.intent.created_at
@@ -189,13 +170,6 @@ async def _content_of(place: Path | PostgresPlace) -> _Content:
     finally:
         await journal.aclose()
     return content
-
-
-def _age(seconds: int) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------

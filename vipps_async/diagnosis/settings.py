@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
@@ -10,28 +9,24 @@ from urllib.parse import urlsplit
 from attrs import evolve, frozen
 
 from vipps_async.apis import APIS, IN_OTHER_CURRENCIES
-from vipps_async.config import Credentials, Environment, Settings, SystemInfo
+from vipps_async.config import Credentials, Environment, Settings, problems_in
 from vipps_async.core.redaction import SHORTEST_SECRET
 from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.errors import ConfigurationError, InvalidInputError
 
 __all__ = ["KNOWN", "Place", "check_environment", "check_settings", "proxy_of", "settings_at"]
 
-#: The fields of `Credentials` by variable: all of them must be set.
-_KEYS = {
-    f"VIPPS_{name.upper()}": name
-    for name in ("client_id", "client_secret", "subscription_key", "merchant_serial_number")
-}
+_NUMBER = "VIPPS_MERCHANT_SERIAL_NUMBER"
 _SECRETS = ("VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY")
-#: The fields of `SystemInfo` by variable: any of them may be set.
-_SYSTEM = {f"VIPPS_SYSTEM_{name.upper()}": name for name in ("name", "version", "plugin_name", "plugin_version")}
+#: All of them must be set; of the system's any may be.
+_KEYS = (*_SECRETS, _NUMBER)
+_SYSTEM = tuple(f"VIPPS_SYSTEM_{name}" for name in ("NAME", "VERSION", "PLUGIN_NAME", "PLUGIN_VERSION"))
 _ENVIRONMENT, _BASE_URL, PROXY = "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL", "VIPPS_PROXY"
 #: Every variable that a session reads, and those that the command line alone reads.
 KNOWN = (*_KEYS, _ENVIRONMENT, _BASE_URL, PROXY, *_SYSTEM)
 _API = "VIPPS_API"
 _OF_JOURNAL = ("VIPPS_JOURNAL", "VIPPS_JOURNAL_DSN", "VIPPS_JOURNAL_SCHEMA")
 _OF_COMMANDS = (_API, "VIPPS_BATCH_DSN", "VIPPS_ENV_FILE", *_OF_JOURNAL)
-_NUMBER = "VIPPS_MERCHANT_SERIAL_NUMBER"
 #: Stand in for what is not looked at just now; they keep every rule and open nothing.
 _STAND_INS = {"client_id": "-", "client_secret": "-", "subscription_key": "-", "merchant_serial_number": "000000"}
 #: How alike two names are that are taken for one name and its misspelling: one letter in twelve may be wrong.
@@ -73,52 +68,54 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
         has no say in. None: there are none.
     """
     missing = [name for name in _KEYS if not env.get(name)]
-    violations = [f"{name} is not set" for name in missing]
-    violations += [
-        violation for name in (*_KEYS, *_SYSTEM) if env.get(name) and (violation := _violation_of(name, env[name]))
-    ]
-    violations += (
-        [f"{PROXY} must be the URL of an http or https proxy"] if env.get(PROXY) and proxy_of(env) is None else []
-    )
+    broken = {name: rule for name, rule in _broken_rules(env).items() if name != _BASE_URL}
     if env.get(_API) and env[_API] not in {*APIS, *IN_OTHER_CURRENCIES}:
-        violations.append(f"{_API} must be one of {', '.join((*APIS, *IN_OTHER_CURRENCIES))}")
-    doubts = [
-        f"{name} stands in quotation marks"
-        for name in KNOWN
-        if (value := env.get(name, ""))[:1] in _QUOTES and value[-1:] == value[:1]
-    ]
-    doubts += [
-        f"{name} has fewer than {SHORTEST_SECRET} characters: it cannot be taken out of what errors and logs quote"
-        for name in _SECRETS
-        if 0 < len(env.get(name, "")) < SHORTEST_SECRET
-    ]
-    doubts += [f"{name} is not read: is {known} meant?" for name, known in _misspelt(env)]
-    violated = [
-        name for name in (*KNOWN, _API) if any(violation.startswith(f"{name} must") for violation in violations)
-    ]
+        broken[_API] = f"one of {', '.join((*APIS, *IN_OTHER_CURRENCIES))}"
+    violations = [*(f"{name} is not set" for name in missing), *(f"{name} must be {broken[name]}" for name in broken)]
+    doubts = _doubts(env)
     facts = {
         "set": [name for name in KNOWN if env.get(name)],
         "missing": missing,
         "violations": violations,
-        "doubts": doubts,
+        "doubts": [text for text, _ in doubts],
     }
-    if violations:
-        told = [*_advice_on_missing(missing), *map(_advice_on_violation, violated), _advice_on(doubts)]
-        advice = "; ".join(filter(None, told))
-        result = _finding(CheckState.FAILED, "; ".join([*violations, *doubts]), facts, advice)
-    elif doubts:
-        result = _finding(CheckState.WARNING, "; ".join(doubts), facts, _advice_on(doubts))
-    else:
-        result = _finding(CheckState.OK, f"{', '.join(name for name in KNOWN if env.get(name))}: well-formed", facts)
+    advices = [*_advice_on_missing(missing), *map(_advice_on_violation, broken), *(advice for _, advice in doubts)]
+    state = CheckState.FAILED if violations else CheckState.WARNING if doubts else CheckState.OK
+    told = [*violations, *facts["doubts"]] or [f"{', '.join(facts['set'])}: well-formed"]
+    result = CheckResult(
+        check="settings", state=state, text="; ".join(told), advice="; ".join(dict.fromkeys(advices)), facts=facts
+    )
     try:
-        return result, Settings.from_env({name: env[name] for name in env if name not in {*_SYSTEM} & {*violated}})
+        return result, Settings.from_env({name: env[name] for name in env if name not in {*_SYSTEM} & {*broken}})
     except (ConfigurationError, InvalidInputError):
         # It is told above, or by `check_environment`.
         return result, None
 
 
-def _finding(state: CheckState, text: str, facts: Mapping[str, object], advice: str = "") -> CheckResult:
-    return CheckResult(check="settings", state=state, text=text, advice=advice, facts=facts)
+def _broken_rules(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the rule of each variable that breaks its own. The rule alone: an error's text may quote the value."""
+    errors = [error for error in problems_in(env) if isinstance(error, InvalidInputError)]
+    return {f"VIPPS_{error.parameter.replace(' ', '_').upper()}": error.rule for error in errors}
+
+
+def _doubts(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Say what looks like a slip, and what to do about it."""
+    quoted = "take the quotation marks away, unless they are part of the value"
+    doubts = [
+        (f"{name} stands in quotation marks", quoted)
+        for name in KNOWN
+        if (value := env.get(name, ""))[:1] in _QUOTES and value[-1:] == value[:1]
+    ]
+    short = f"has fewer than {SHORTEST_SECRET} characters: it cannot be taken out of what errors and logs quote"
+    doubts += [
+        (f"{name} {short}", "see whether it was copied whole from the Vipps portal")
+        for name in _SECRETS
+        if 0 < len(env.get(name, "")) < SHORTEST_SECRET
+    ]
+    return doubts + [
+        (f"{name} is not read: is {known} meant?", "rename the variable, or remove it")
+        for name, known in _misspelt(env)
+    ]
 
 
 def _advice_on_missing(missing: list[str]) -> list[str]:
@@ -139,28 +136,6 @@ def _advice_on_violation(name: str) -> str:
     return f"correct {name}, or leave it out"
 
 
-def _advice_on(doubts: list[str]) -> str:
-    """Say what to do about doubts: in the order in which they are told, each kind once."""
-    kinds = {
-        "quotation marks": "take the quotation marks away, unless they are part of the value",
-        "fewer than": "see whether it was copied whole from the Vipps portal",
-        "is not read": "rename the variable, or remove it",
-    }
-    return "; ".join(advice for words, advice in kinds.items() if any(words in doubt for doubt in doubts))
-
-
-def _violation_of(name: str, value: str) -> str:
-    try:
-        if name in _KEYS:
-            Credentials(**_STAND_INS | {_KEYS[name]: value})
-        else:
-            SystemInfo(**{_SYSTEM[name]: value})
-    except InvalidInputError as error:
-        # The rule alone: the error's own text may quote the value.
-        return f"{name} must be {error.rule}"
-    return ""
-
-
 def _misspelt(env: Mapping[str, str]) -> list[tuple[str, str]]:
     known = (*KNOWN, *_OF_COMMANDS)
     strange = sorted(name for name in env if name.startswith("VIPP") and name not in known)
@@ -170,20 +145,7 @@ def _misspelt(env: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def proxy_of(env: Mapping[str, str]) -> str | None:
     """Return the proxy that a session would go through; None: there is none, or what is set names none."""
-    if not env.get(PROXY):
-        return None
-    try:
-        return Settings.build(
-            Credentials(**_STAND_INS),
-            environment=Environment.TEST,
-            base_url=None,
-            timeouts=None,
-            retry=None,
-            system=None,
-            proxy=env[PROXY],
-        ).proxy
-    except InvalidInputError:
-        return None
+    return None if PROXY in _broken_rules(env) else env.get(PROXY) or None
 
 
 def _unused_proxy(env: Mapping[str, str], base_url: str) -> str:
@@ -227,23 +189,19 @@ def check_environment(
         The result, and where a session would go if that is clear.
     """
     check = "environment"
-    try:
-        environment = Environment(env.get(_ENVIRONMENT) or Environment.TEST.value)
-    except ValueError:
+    name, rule = env.get(_ENVIRONMENT) or Environment.TEST.value, _broken_rules(env).get(_BASE_URL)
+    if name not in {each.value for each in Environment}:
         text, advice = f"{_ENVIRONMENT} is neither test nor production", "set it to test or production"
-        # Told at once, whichever environment is meant.
-        with contextlib.suppress(ConfigurationError):
-            try:
-                settings_at(env, Environment.TEST)
-            except InvalidInputError as error:
-                text = f"{text}; {_BASE_URL} must be {error.rule}"
-                advice = f"set {_ENVIRONMENT} to test or production; correct {_BASE_URL}, or leave it out"
+        if rule is not None:
+            text = f"{text}; {_BASE_URL} must be {rule}"
+            advice = f"set {_ENVIRONMENT} to test or production; correct {_BASE_URL}, or leave it out"
         return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice), None
+    if rule is not None:
+        text, advice = f"{_BASE_URL} must be {rule}", "correct it, or leave it out to talk to Vipps"
+        return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice), None
+    environment = Environment(name)
     try:
         settings = settings_at(env, environment)
-    except InvalidInputError as error:
-        text, advice = f"{_BASE_URL} must be {error.rule}", "correct it, or leave it out to talk to Vipps"
-        return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice), None
     except ConfigurationError as error:
         unset = "" if env.get(_ENVIRONMENT) else ", as it is not set"
         text = f"{_ENVIRONMENT} is {environment.value}{unset}, but {_BASE_URL} is Vipps' host of the other environment"

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from vipps_async.batch.tables import Amount, Cell, FileStyle, ReportFormat, write_table
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import Unit
-from vipps_async.reconciliation.comparison import ComparedOperation, Comparison
+from vipps_async.reconciliation.compared import ComparedOperation, Comparison
 from vipps_async.time_zone import TimeZone
 
 __all__ = ["WHAT_TO_DO", "DaySums", "Sum", "columns", "sums_of", "what_to_do", "write_day_report"]
