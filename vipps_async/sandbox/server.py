@@ -32,7 +32,6 @@ from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener
 from vipps_async.sandbox.network.request_filter import RequestFilter
-from vipps_async.sandbox.network.routing import add_routes
 from vipps_async.sandbox.network.waits import Waits
 from vipps_async.sandbox.network.webhooks import WebhookSender
 from vipps_async.sandbox.network.workers import cancelled
@@ -289,7 +288,7 @@ class SandboxServer:
             callbacks=self._sender.records,
             url=lambda: self.url,
         )
-        add_routes(app, [*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
+        app.add_routes([*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
         self._url = await self._listener.open(app)
         if not self._request_filter.loopback_only:
             _LOG.warning(
