@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at, until
-from vipps_async.sandbox import Fault, SandboxServer, State
+from vipps_async.sandbox import Fault, SandboxServer, SandboxSettings, State
 from vipps_async.sandbox.ledger import changes as changes_module
 from vipps_async.sandbox.pages import dashboard as dashboard_module
 
@@ -76,7 +76,10 @@ async def test_all_payments_with_state_and_sums(sandbox: SandboxServer, merchant
 async def test_what_is_captured_or_paid_back_says_so(captured: int, refunded: int, direct: bool, word: str) -> None:  # noqa: FBT001
     """A payment of which money has moved is not shown as a reservation, in the list, on its page or in the news."""
     units = {MSN} if direct else set()
-    async with SandboxServer(direct_capture=units) as sandbox, merchant_at(sandbox.url) as merchant:
+    async with (
+        SandboxServer(settings=SandboxSettings(direct_capture=units)) as sandbox,
+        merchant_at(sandbox.url) as merchant,
+    ):
         await merchant.initiate("acme-1")
         await sandbox.approve("acme-1")
         if captured:

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import orjson
 from aiohttp import web
 
-from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.reasons import SandboxError
@@ -37,7 +36,7 @@ class Control:
     occur: see `Faults.settings`), ``clear`` (true), ``script`` (operation → names of faults, null lets a request
     pass) for the order ``orderId`` or for all, ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true:
     the requests that are held), carried out in that order.
-    The settings: those of `Settings.as_json`. The clock: ``advance``, in seconds.
+    The settings: those of `SandboxSettings.as_json`. The clock: ``advance``, in seconds.
     Consents: ``userId``, of the customer who takes the consent back; answered when the merchant was told, with what the
     merchant said.
     The lists have the newest first; `orderId` names one order, `limit` how many.
@@ -46,7 +45,6 @@ class Control:
     services: Services
     faults: Faults
     request_filter: RequestFilter
-    changes: Changes
     held: HeldRequests
     callbacks: deque[CallbackRecord]
     #: Lets the customer with a `userId` withdraw the consent, and tells the merchant.
@@ -85,7 +83,7 @@ class Control:
     def _changer(self, change: Callable[[Any], None], show: Callable[[web.Request], object]) -> Any:
         async def handle(request: web.Request) -> web.Response:
             await self._read(request, change)
-            self.changes.note()
+            self.services.changed(None)
             return over_the_wire(json_answer(show(request)))
 
         return handle

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,12 +19,11 @@ from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import PaymentOutcome, PaymentSnapshot
-from vipps_async.sandbox.ledger.events import Event
+from vipps_async.sandbox.ledger.entries import PaymentSnapshot
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
-from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
+from vipps_async.sandbox.ledger.reasons import SandboxStateError
 from vipps_async.sandbox.ledger.registrations import Registrations
-from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings, told_keys
+from vipps_async.sandbox.ledger.settings import SandboxSettings
 from vipps_async.sandbox.ledger.state_file import StateFile
 from vipps_async.sandbox.network.callbacks import CallbackSender
 from vipps_async.sandbox.network.callers import Callers, TokenIssuer
@@ -33,7 +33,6 @@ from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener
 from vipps_async.sandbox.network.request_filter import RequestFilter
 from vipps_async.sandbox.network.waits import Waits
-from vipps_async.sandbox.network.webhooks import WebhookSender
 from vipps_async.sandbox.network.workers import cancelled
 from vipps_async.sandbox.pages.dashboard import Dashboard
 from vipps_async.sandbox.pages.landing import Landing, landing_url, qr_url
@@ -69,23 +68,10 @@ class SandboxServer:
         host: the address to bind to. Anything but loopback shows the sandbox to others, and is warned of in the log
             and on every page of the dashboard.
         port: the port; 0 takes a free one.
+        settings: which keys it accepts, what each sales unit may do, and how strictly requests are read. It makes a
+            copy, its attribute `settings`, which may be changed while it runs. None: the defaults.
         rate_limits: whether the vendor's limits for each order apply.
-        credentials: the keys to check against; None accepts any that are not empty.
-        direct_capture: sales units whose payments are captured with the reservation.
-        skip_landing_page_allowed: sales units that may skip the landing page.
-        nin_allowed: sales units that may ask for the national identity number.
-        currencies: sales unit → its currency, where that is not NOK. With DKK or EUR it goes by ePayment's rules for
-            Denmark and Finland: 14 days to capture, all at once.
-        partial_capture_allowed: such sales units that may capture in parts all the same.
-        late_capture_allowed: such sales units that have 180 days to capture all the same.
-        long_living_allowed: sales units that may say when an ePayment payment expires.
-        express_allowed: sales units that may use ePayment's express checkout.
         token_lifetime: seconds that an access token lives: one hour, as on the vendor's test host.
-        sub_delay: seconds after approval until `sub` appears in details.
-        numeric_callback_msn: callbacks give the sales unit as a number, as Vipps sometimes does.
-        request_id_required: whether a capture or refund without `X-Request-Id` is refused, as Vipps' description has
-            it; if not, each one that comes without moves money anew.
-        strict: refuse what Vipps takes and ignores: fields that it does not know, and nulls.
         clock: the time; None: the machine's, from now on.
         longest_wait: the longest real time, in seconds, that a stall, a slow answer or a closed listener takes, and a
             pause of a client that waits by `waits`; the clock is moved on by the rest. None: as long as it is.
@@ -98,9 +84,6 @@ class SandboxServer:
             memory only.
         faces: the APIs that it has; see `Face`, which one of your own is made after. They share the payments, the
             clock, limits and faults.
-
-    Raises:
-        TypeError: `credentials` are others than the sandbox's own, such as those of a session.
     """
 
     def __init__(
@@ -108,21 +91,9 @@ class SandboxServer:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
+        settings: SandboxSettings | None = None,
         rate_limits: bool = True,
-        credentials: SandboxCredentials | Sequence[SandboxCredentials] | None = None,
-        direct_capture: Collection[str] = frozenset(),
-        skip_landing_page_allowed: Collection[str] = frozenset(),
-        nin_allowed: Collection[str] = frozenset(),
-        currencies: Mapping[str, str] | None = None,
-        partial_capture_allowed: Collection[str] = frozenset(),
-        late_capture_allowed: Collection[str] = frozenset(),
-        long_living_allowed: Collection[str] = frozenset(),
-        express_allowed: Collection[str] = frozenset(),
         token_lifetime: int = 3600,
-        sub_delay: float = 0.5,
-        numeric_callback_msn: bool = False,
-        request_id_required: bool = True,
-        strict: bool = False,
         clock: SandboxClock | None = None,
         longest_wait: float | None = None,
         keep_requests: int = 1_000,
@@ -137,50 +108,33 @@ class SandboxServer:
         #: How it passes for whoever waits.
         self.waits: Waits = Waits(self.clock, longest_wait)
         #: What it is told to be; it may be changed while it runs.
-        self.settings: Settings = Settings(
-            credentials=told_keys(credentials),
-            direct_capture=direct_capture,
-            skip_landing_page=skip_landing_page_allowed,
-            nin=nin_allowed,
-            currencies=currencies or {},
-            partial_capture=partial_capture_allowed,
-            late_capture=late_capture_allowed,
-            long_living=long_living_allowed,
-            express=express_allowed,
-            sub_delay=sub_delay,
-            numeric_callback_msn=numeric_callback_msn,
-            strict=strict,
-            request_id_required=request_id_required,
-            unit_codes=tuple(code for face in faces for code in face.unit_codes),
+        self.settings: SandboxSettings = replace(
+            settings or SandboxSettings(), unit_codes=tuple(code for face in faces for code in face.unit_codes)
         )
         self._changes = Changes()
         self._request_filter = RequestFilter(host, allowed_hosts)
         hosts = CallbackHosts(
             named=frozenset(name.lower() for name in callback_hosts), loopback=self._request_filter.loopback_only
         )
+        self._faces: dict[str, Face] = {}
+        registrations = Registrations()
         self._sender = CallbackSender(
             self.clock,
-            keep=keep_callbacks,
+            self._faces,
+            registrations,
             hosts=hosts,
-            copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
+            keep=keep_callbacks,
+            # The faults are made further below.
+            copies=lambda reference: self.faults.copies(reference),  # noqa: PLW0108
             changed=self._changes.wake,
         )
-        registrations = Registrations()
-        self._webhooks = WebhookSender(
-            self.clock,
-            registrations,
-            call=self._sender.call,
-            lost=self._sender.lost,
-            # They are made further below.
-            copies=lambda reference: self.faults.copies(reference),  # noqa: PLW0108
-        )
-        self._changes.tell_events_to(self._tell_by_webhook)
+        self._changes.tell_events_to(self._sender.tell)
         self._book = OrderBook()
         self._customers = CustomerSimulator(
             self.clock,
             self._book,
             self.settings,
-            announce=self._announce,
+            announce=self._sender.announce,
             ask_shipping=lambda order, customer: self._face_of(order).shipping_methods(order, customer),
             changed=self._changes.note,
         )
@@ -198,7 +152,7 @@ class SandboxServer:
             landing_url=lambda order: landing_url(self.url, order),
             qr_url=lambda order: qr_url(self.url, order),
         )
-        self._faces = {face.name: face(self._services) for face in faces}
+        self._faces.update((face.name, face(self._services)) for face in faces)
         self._state = None if state is None else StateFile(state, self._book, registrations, self.clock)
         if self._state is not None:
             self._changes.keep_with(self._state.note)
@@ -216,22 +170,11 @@ class SandboxServer:
         )
         #: What shall go wrong.
         self.faults: Faults = self._dispatcher.faults
-        self._url = ""
-        self._ticker: asyncio.Task[None] | None = None
-        self._stop_listening: Callable[[], None] | None = None
+        #: What ends what `start` began, last first.
+        self._closing = AsyncExitStack()
 
     def _face_of(self, order: Order) -> Face:
         return self._faces[order.api]
-
-    def _announce(self, order: Order, outcome: PaymentOutcome) -> None:
-        job = self._face_of(order).callback(order, outcome)
-        if job is not None:
-            self._sender.send(job)
-
-    def _tell_by_webhook(self, order: Order, event: Event) -> None:
-        news = self._face_of(order).webhook(order, event)
-        if news is not None:
-            self._webhooks.tell(news)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -254,17 +197,27 @@ class SandboxServer:
         """
         if self._listener.running:
             raise RuntimeError("the sandbox is running")
-        if self._state is not None:
-            for order in await self._state.open():
-                self._customers.watch(order)
-        try:
-            await self._open()
-        except BaseException:
+        async with AsyncExitStack() as begun:
             if self._state is not None:
-                await self._state.aclose()
-            raise
+                for order in await self._state.open():
+                    self._customers.watch(order)
+                begun.push_async_callback(self._state.aclose)
+            begun.push_async_callback(cancelled, asyncio.create_task(self._tick(), name="vipps sandbox time"))
+            begun.callback(self.clock.on_advance(self._changes.note))
+            await self._sender.start()
+            begun.push_async_callback(self._sender.aclose)
+            await self._listener.open(self._application())
+            begun.push_async_callback(self._listener.close)
+            self.waits.begin()
+            for end in (self.waits.end, self._changes.end, self._dispatcher.end):
+                begun.callback(end)
+            self._closing = begun.pop_all()
+        if not self._request_filter.loopback_only:
+            _LOG.warning(
+                "listening on %s: anyone who reaches this machine can use this sandbox.", self._request_filter.host
+            )
 
-    async def _open(self) -> None:
+    def _application(self) -> web.Application:
         app = web.Application(
             middlewares=[self._request_filter.middleware, self._dispatcher.middleware], client_max_size=_MAX_BODY
         )
@@ -273,10 +226,9 @@ class SandboxServer:
             services=self._services,
             faults=self.faults,
             request_filter=self._request_filter,
-            changes=self._changes,
             held=self._dispatcher.held,
             callbacks=self._sender.records,
-            remove_consent=self.remove_consent,
+            remove_consent=self._sender.remove_consent,
         )
         dashboard = Dashboard(
             services=self._services,
@@ -289,35 +241,12 @@ class SandboxServer:
             url=lambda: self.url,
         )
         app.add_routes([*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
-        self._url = await self._listener.open(app)
-        if not self._request_filter.loopback_only:
-            _LOG.warning(
-                "listening on %s: anyone who reaches this machine can use this sandbox.", self._request_filter.host
-            )
-        await self._sender.start()
-        self._webhooks.start()
-        self.waits.begin()
-        self._stop_listening = self.clock.on_advance(self._changes.note)
-        self._ticker = asyncio.create_task(self._tick(), name="vipps sandbox time")
+        return app
 
     async def aclose(self) -> None:
         """Stop answering, deliver the callbacks that are due, and close. Safe to call twice."""
-        if not self._listener.running:
-            return
-        ticker, self._ticker = self._ticker, None
-        self._dispatcher.end()
-        self._changes.end()
-        self.waits.end()
-        async with AsyncExitStack() as closing:
-            if self._state is not None:
-                closing.push_async_callback(self._state.aclose)
-            closing.push_async_callback(cancelled, ticker)
-            if self._stop_listening is not None:
-                closing.callback(self._stop_listening)
-                self._stop_listening = None
-            closing.push_async_callback(self._sender.aclose)
-            closing.push_async_callback(self._webhooks.aclose)
-            await self._listener.close()
+        closing, self._closing = self._closing, AsyncExitStack()
+        await closing.aclose()
 
     async def _settled(self) -> None:
         if self._state is not None:
@@ -338,9 +267,7 @@ class SandboxServer:
         Raises:
             RuntimeError: it was never started, so that there is no port yet.
         """
-        if not self._url:
-            raise RuntimeError("the sandbox has not been started")
-        return self._url
+        return self._listener.url
 
     # -- the customer ----------------------------------------------------------------------------------------------
 
@@ -396,12 +323,7 @@ class SandboxServer:
         Raises:
             SandboxError: no express order has a customer by that id.
         """
-        for face in self._faces.values():
-            job = face.consent_removal(user_id)
-            if job is not None:
-                await self._sender.call(job)
-                return
-        raise SandboxError("no express order has a customer by that user id")
+        await self._sender.remove_consent(user_id)
 
     # -- what happened ---------------------------------------------------------------------------------------------
 
@@ -456,7 +378,6 @@ class SandboxServer:
     async def callbacks_delivered(self) -> None:
         """Wait until every callback so far, and every webhook that is due, has been attempted."""
         await self._sender.delivered()
-        await self._webhooks.delivered()
 
     def revoke_tokens(self) -> None:
         """Make every access token invalid that was issued so far."""

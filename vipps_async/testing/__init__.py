@@ -12,6 +12,7 @@ from vipps_async.sandbox import (
     SandboxClock,
     SandboxCredentials,
     SandboxError,
+    SandboxSettings,
     State,
 )
 from vipps_async.testing.sandbox import SHORT_WAIT, Sandbox
@@ -34,6 +35,7 @@ __all__ = [
     "SandboxClock",
     "SandboxCredentials",
     "SandboxError",
+    "SandboxSettings",
     "SandboxThread",
     "ScriptError",
     "ScriptedTransport",

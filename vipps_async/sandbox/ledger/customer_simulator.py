@@ -11,7 +11,7 @@ from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import PaymentOutcome, State
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import SandboxError
-from vipps_async.sandbox.ledger.settings import Settings
+from vipps_async.sandbox.ledger.settings import SandboxSettings
 
 
 class CustomerSimulator:
@@ -30,7 +30,7 @@ class CustomerSimulator:
         self,
         clock: SandboxClock,
         book: OrderBook,
-        settings: Settings,
+        settings: SandboxSettings,
         *,
         announce: Callable[[Order, PaymentOutcome], None],
         ask_shipping: Callable[[Order, Customer], Awaitable[list[ShippingMethod]]],

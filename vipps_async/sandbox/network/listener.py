@@ -38,6 +38,7 @@ class Listener:
         self._reopening: asyncio.Task[None] | None = None
         #: How many want connections to be refused.
         self._refusals = 0
+        self._url = ""
         #: Connections with a request under way.
         self.busy: set[object] = set()
 
@@ -51,8 +52,19 @@ class Listener:
         """Whether connections are refused just now."""
         return self._refusals > 0
 
-    async def open(self, app: web.Application) -> str:
-        """Open the socket and return its URL, as this machine reaches it.
+    @property
+    def url(self) -> str:
+        """The URL at which this machine reaches the socket; it stays after closing.
+
+        Raises:
+            RuntimeError: the socket was never opened.
+        """
+        if not self._url:
+            raise RuntimeError("the sandbox has not been started")
+        return self._url
+
+    async def open(self, app: web.Application) -> None:
+        """Open the socket.
 
         Raises:
             OSError: the port is taken, or the address is not this machine's.
@@ -69,7 +81,7 @@ class Listener:
         self._port = runner.addresses[0][1]
         reached = _REACHED_AT.get(self._host, self._host)
         host = f"[{reached}]" if ":" in reached else reached
-        return f"http://{host}:{self._port}"
+        self._url = f"http://{host}:{self._port}"
 
     async def close(self) -> None:
         """Close the socket and every connection; requests under way have some seconds to end."""

@@ -25,7 +25,7 @@ from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.ledger.registrations import Registrations
-from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
+from vipps_async.sandbox.ledger.settings import SandboxCredentials, SandboxSettings
 from vipps_async.sandbox.wire.fault import KINDS, Decided, Kind
 
 #: Seconds that Vipps waits for the answer to a callback.
@@ -160,7 +160,7 @@ class Services:
     clock: SandboxClock
     book: OrderBook
     customers: CustomerSimulator
-    settings: Settings
+    settings: SandboxSettings
     #: None: calls are not limited.
     limits: RateLimits | None
     ignored: Ignored
@@ -199,7 +199,7 @@ class Face(abc.ABC):
     error_groups: ClassVar[tuple[str, ...]] = ()
     """Groups of errors that the faults' `unsettled_group` can choose from."""
     unit_codes: ClassVar[tuple[str, ...]] = ()
-    """Codes that a sales unit's initiates can be made to be refused with; see `Settings.refused_units`."""
+    """Codes that a sales unit's initiates can be made to be refused with; see `SandboxSettings.refused_units`."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
