@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
-from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at, until
+from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at
 from vipps_async.sandbox import Fault, SandboxServer, SandboxSettings, State
-from vipps_async.sandbox.ledger import changes as changes_module
 from vipps_async.sandbox.pages import dashboard as dashboard_module
 
 ORDER = f"/sandbox/payments/{MSN}/acme-1"
@@ -357,47 +355,16 @@ async def test_the_clock_is_advanced(sandbox: SandboxServer, merchant: Merchant)
     assert sandbox.payment("acme-1").state is State.CANCEL
 
 
-async def test_open_pages_are_told_of_changes(sandbox: SandboxServer, merchant: Merchant) -> None:
-    """A change of an order is told in words; many of them in one message, and what is no change of an order without."""
-    async with merchant.session.get(f"{merchant.url}/sandbox/events") as stream:
-        assert stream.content_type == "text/event-stream"
-        assert (await stream.content.readline()).startswith(b"retry:")
-        await merchant.initiate("acme-1")
-        seen = b""
-        async with asyncio.timeout(5):
-            while b"Order acme-1: INITIATE." not in seen:
-                seen += await stream.content.readline()
-            await sandbox.approve("acme-1")
-            await merchant.capture("acme-1", 100)
-            await merchant.capture("acme-1", 200)
-            while b"changes. The last: Order acme-1: CAPTURE." not in seen:
-                seen += await stream.content.readline()
-            await _post(merchant, f"{SWITCHES}/clear")
-            while b'{"text":""}' not in seen:
-                seen += await stream.content.readline()
-    # Whoever has left is forgotten with the next thing that there is to tell.
-    await merchant.initiate("acme-2")
-    await until(lambda: not sandbox._changes._subscriptions)
-
-
-async def test_a_silent_stream_gives_signs_of_life(merchant: Merchant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without them nobody would find out that the other side is gone."""
-    monkeypatch.setattr(dashboard_module, "_SIGN_OF_LIFE", 0.01)
-    async with merchant.session.get(f"{merchant.url}/sandbox/events") as stream, asyncio.timeout(5):
-        while not (await stream.content.readline()).startswith(b": still here"):
-            pass
-
-
-async def test_streams_are_bounded_and_end_with_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One too many is refused; closing waits for none of them."""
-    monkeypatch.setattr(changes_module, "MAX_SUBSCRIPTIONS", 1)
-    sandbox = SandboxServer()
-    await sandbox.start()
-    async with merchant_at(sandbox.url) as merchant, merchant.session.get(f"{sandbox.url}/sandbox/events") as stream:
-        assert (await _get(merchant, "/sandbox/events"))[0] == 503
-        async with asyncio.timeout(1.5):
-            await sandbox.aclose()
-            await stream.read()
+async def test_pages_name_the_last_change(sandbox: SandboxServer, merchant: Merchant) -> None:
+    """Every page of the dashboard says in words what changed last, for who cannot see it change."""
+    assert '<p id="news" role="status" data-live></p>' in (await _get(merchant, "/"))[1]
+    await merchant.initiate("acme-1")
+    assert "Order acme-1: INITIATE." in (await _get(merchant, "/"))[1]
+    await sandbox.approve("acme-1")
+    await merchant.capture("acme-1", 100)
+    await _post(merchant, f"{SWITCHES}/clear")
+    for path in PAGES:
+        assert "Order acme-1: CAPTURE." in (await _get(merchant, path))[1]
 
 
 async def test_looking_is_not_recorded(sandbox: SandboxServer, merchant: Merchant) -> None:

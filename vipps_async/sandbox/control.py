@@ -83,7 +83,6 @@ class Control:
     def _changer(self, change: Callable[[Any], None], show: Callable[[web.Request], object]) -> Any:
         async def handle(request: web.Request) -> web.Response:
             await self._read(request, change)
-            self.services.changed(None)
             return over_the_wire(json_answer(show(request)))
 
         return handle

@@ -126,7 +126,6 @@ class SandboxServer:
             keep=keep_callbacks,
             # The faults are made further below.
             copies=lambda reference: self.faults.copies(reference),  # noqa: PLW0108
-            changed=self._changes.wake,
         )
         self._changes.tell_events_to(self._sender.tell)
         self._book = OrderBook()
@@ -160,7 +159,6 @@ class SandboxServer:
         self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds, waits=self.waits)
         self._dispatcher = Dispatcher(
             self.clock,
-            self._changes,
             self._faces.values(),
             self._callers,
             self._listener,
@@ -209,8 +207,8 @@ class SandboxServer:
             await self._listener.open(self._application())
             begun.push_async_callback(self._listener.close)
             self.waits.begin()
-            for end in (self.waits.end, self._changes.end, self._dispatcher.end):
-                begun.callback(end)
+            begun.callback(self.waits.end)
+            begun.callback(self._dispatcher.end)
             self._closing = begun.pop_all()
         if not self._request_filter.loopback_only:
             _LOG.warning(

@@ -63,7 +63,6 @@ class CallbackSender:
         hosts: which hosts are called.
         keep: how many records are kept; 0: none.
         copies: tells how often a callback or webhook about a payment is delivered: a fault may lose or repeat it.
-        changed: is called after each record.
     """
 
     def __init__(
@@ -75,7 +74,6 @@ class CallbackSender:
         hosts: CallbackHosts,
         keep: int,
         copies: Callable[[str], int],
-        changed: Callable[[], None],
     ) -> None:
         self.records: deque[CallbackRecord] = deque(maxlen=keep)
         #: Makes the requests in the place of HTTP, to whatever URL; None: HTTP does.
@@ -85,7 +83,6 @@ class CallbackSender:
         self._webhooks = WebhookSender(clock, registrations, call=self.call, lost=self._lost, copies=copies)
         self._hosts = hosts
         self._copies = copies
-        self._changed = changed
         self._queue: asyncio.Queue[CallbackJob] = asyncio.Queue(_MAX_WAITING)
         self._session: aiohttp.ClientSession | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -222,7 +219,6 @@ class CallbackSender:
                 at=self._clock.now(),
             )
         )
-        self._changed()
 
 
 async def _by_http(

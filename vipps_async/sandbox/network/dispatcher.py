@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.network.callers import Callers
 from vipps_async.sandbox.network.exchange import Endpoint, Exchange, route_path
@@ -27,7 +26,6 @@ class Dispatcher:
 
     Args:
         clock: the sandbox's clock.
-        changes: is told of each request.
         faces: the APIs.
         callers: tells who calls them.
         listener: the socket.
@@ -39,7 +37,6 @@ class Dispatcher:
     def __init__(
         self,
         clock: SandboxClock,
-        changes: Changes,
         faces: Iterable[Face],
         callers: Callers,
         listener: Listener,
@@ -49,7 +46,6 @@ class Dispatcher:
         waits: Waits,
     ) -> None:
         self._clock = clock
-        self._changes = changes
         self._callers = callers
         self._listener = listener
         self._settled = settled
@@ -109,7 +105,6 @@ class Dispatcher:
             self._listener.busy.discard(request.protocol)
             if self.requests.maxlen and not (request.path == "/" or request.path.startswith("/sandbox/")):
                 self.requests.append(exchange.record(status, "" if decided is None else decided.fault.value))
-                self._changes.wake()
         if self._listener.refusing and not response.prepared:
             response.force_close()
         return response

@@ -117,6 +117,7 @@ class Landing:
             "app.html",
             status,
             customer=True,
+            title="Confirm payment",
             order=order,
             person=payer(order),
             methods=methods or [],

@@ -32,7 +32,6 @@ _ASSETS = {
     "icon.svg": "image/svg+xml",
     "style.css": "text/css",
     "live.js": "text/javascript",
-    "waiting.js": "text/javascript",
 }
 #: Nothing inline, nothing from elsewhere, no frames.
 _POLICY = (
