@@ -1,7 +1,7 @@
 """A Vipps simulator that runs on your own machine. It imports nothing of the client.
 
-It is an oracle: strict about what it is sent, true about what moved. Nothing of it is shared with the client, so that a
-name misspelt on one side fails against the other.
+It checks requests strictly and keeps the true state of each payment. It shares no code with the client, so that a name
+misspelt on one side fails against the other.
 """
 
 from vipps_async.sandbox.ledger.clock import SandboxClock

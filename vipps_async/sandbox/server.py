@@ -1,4 +1,4 @@
-"""The sandbox: opens the socket, connects the parts, and offers tests the methods that drive it."""
+"""The sandbox server: connects its parts, opens the socket, and has the methods that tests drive it by."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from vipps_async.sandbox.wire.webhooks import WebhooksFace
 #: The APIs that a sandbox has unless it is told otherwise.
 FACES: tuple[type[Face], ...] = (EcomFace, EpaymentFace, UserinfoFace, WebhooksFace)
 
-#: How often payments are looked at that run out of time by themselves, in seconds: a customer would not notice.
+#: Seconds between two checks for payments that have timed out.
 _TICK = 1.0
 #: The largest body that is read, in bytes; the largest honest one has some thousand.
 _MAX_BODY = 256 * 1024
@@ -55,7 +55,7 @@ _LOG = logging.getLogger("vipps_async.sandbox")
 
 
 class SandboxServer:
-    """Vipps on this machine.
+    """A Vipps simulator on this machine, over HTTP.
 
     Usage::
 
@@ -65,25 +65,25 @@ class SandboxServer:
             assert sandbox.payment("acme-shop-123-order123abc").reserved == 49900
 
     Args:
-        host: the address to bind to. Anything but loopback shows the sandbox to others, and is warned of in the log
-            and on every page of the dashboard.
+        host: the address to bind to. With any other than loopback, other machines reach the sandbox; the log and every
+            page of the dashboard warn of that.
         port: the port; 0 takes a free one.
         settings: which keys it accepts, what each sales unit may do, and how strictly requests are read. It makes a
             copy, its attribute `settings`, which may be changed while it runs. None: the defaults.
         rate_limits: whether the vendor's limits for each order apply.
         token_lifetime: seconds that an access token lives: one hour, as on the vendor's test host.
-        clock: the time; None: the machine's, from now on.
-        longest_wait: the longest real time, in seconds, that a stall, a slow answer or a closed listener takes, and a
-            pause of a client that waits by `waits`; the clock is moved on by the rest. None: as long as it is.
+        clock: the clock; None: one that starts at the machine's time.
+        longest_wait: the longest real time, in seconds, that a wait takes: of a stall, a slow answer, a closed
+            listener, or a session on the clock `waits`. The clock is advanced by the rest. None: waits take their full
+            time.
         keep_requests: how many requests are kept on record; 0: none.
         keep_callbacks: how many callbacks are kept on record; 0: none.
-        allowed_hosts: further host names that requests may come to; see `RequestFilter`.
-        callback_hosts: hosts that may be called at the merchant, and whose URLs pass with http, too. Loopback may be
-            called without being named where the sandbox listens on loopback alone, and no other host.
-        state: a file that keeps payments, webhooks and clock over restarts; what was answered is in it. None: in
-            memory only.
-        faces: the APIs that it has; see `Face`, which one of your own is made after. They share the payments, the
-            clock, limits and faults.
+        allowed_hosts: further host names that are accepted in the header Host; see `RequestFilter`.
+        callback_hosts: the merchant's hosts that callbacks and webhooks are sent to; their URLs may be http. Loopback
+            needs no mention where the sandbox listens on loopback only.
+        state: a file that keeps payments, webhooks and clock over restarts; each answer is sent after its change is in
+            the file. None: in memory only.
+        faces: the APIs; one of your own is a subclass of `Face`. They share payments, clock, limits and faults.
     """
 
     def __init__(
@@ -103,11 +103,11 @@ class SandboxServer:
         state: Path | None = None,
         faces: Sequence[type[Face]] = FACES,
     ) -> None:
-        #: The time that everything here goes by.
+        #: The clock of payments, tokens, limits and webhooks.
         self.clock: SandboxClock = clock or SandboxClock()
-        #: How it passes for whoever waits.
+        #: Timers on that clock.
         self.waits: Waits = Waits(self.clock, longest_wait)
-        #: What it is told to be; it may be changed while it runs.
+        #: The settings; they may be changed while it runs.
         self.settings: SandboxSettings = replace(
             settings or SandboxSettings(), unit_codes=tuple(code for face in faces for code in face.unit_codes)
         )
@@ -166,7 +166,7 @@ class SandboxServer:
             settled=self._settled,
             waits=self.waits,
         )
-        #: What shall go wrong.
+        #: The faults to inject.
         self.faults: Faults = self._dispatcher.faults
         #: What ends what `start` began, last first.
         self._closing = AsyncExitStack()
@@ -186,12 +186,12 @@ class SandboxServer:
         await self.aclose()
 
     async def start(self) -> None:
-        """Open the socket and answer. A sandbox that was closed can be started again: same port, same payments.
+        """Open the socket. A sandbox that was closed can be started again, on the same port and with the same payments.
 
         Raises:
             RuntimeError: it is running.
             OSError: the port is taken, or the address is not this machine's.
-            SandboxStateError: the file of the state is damaged, newer, in use, or cannot be written.
+            SandboxStateError: the state file is damaged, of a newer version, in use, or cannot be written.
         """
         if self._listener.running:
             raise RuntimeError("the sandbox is running")
@@ -260,7 +260,7 @@ class SandboxServer:
 
     @property
     def url(self) -> str:
-        """Where the sandbox answers, such as ``http://127.0.0.1:8787``; it keeps that after closing.
+        """The URL of the sandbox, such as ``http://127.0.0.1:8787``; it stays after closing.
 
         Raises:
             RuntimeError: it was never started, so that there is no port yet.
@@ -282,8 +282,8 @@ class SandboxServer:
         Args:
             order_id: the order.
             msn: its sales unit, needed if several have an order by that id.
-            customer: who pays; one is invented if none is given. The number of the initiate call wins.
-            shipping_method_id: what to choose in express checkout; the default method if not given.
+            customer: who pays; None: an invented one. A phone number that the initiate gave takes precedence.
+            shipping_method_id: the shipping method of an express checkout; None: the default one.
 
         Returns:
             The payment afterwards: reserved, or refused by the bank for a test amount.
@@ -304,7 +304,7 @@ class SandboxServer:
         return self._after(self._customers.open, order_id, msn)
 
     async def expire(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
-        """Let the payment run out of time now, whatever the clock says; raises as `approve`."""
+        """Let the payment time out now, whatever the clock says; raises as `approve`."""
         return self._after(self._customers.expire, order_id, msn)
 
     def _after(self, act: Callable[[Order], None], order_id: str, msn: str | None) -> PaymentSnapshot:
@@ -326,7 +326,7 @@ class SandboxServer:
     # -- what happened ---------------------------------------------------------------------------------------------
 
     def payment(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
-        """Return what moved on an order so far.
+        """Return the sums and the history of a payment.
 
         Raises:
             SandboxError: there is no such order, or several sales units have one.
@@ -336,12 +336,12 @@ class SandboxServer:
 
     @property
     def payments(self) -> tuple[PaymentSnapshot, ...]:
-        """What moved on all orders so far."""
+        """The sums and histories of all payments."""
         self.clock.run_due()
         return tuple(order.payment.snapshot() for order in self._book)
 
     def landing_url(self, order_id: str, *, msn: str | None = None) -> str:
-        """Return the URL that initiate answered with.
+        """Return the URL that the answer to initiate or create had.
 
         Raises:
             SandboxError: there is no such order, or several sales units have one.
@@ -350,7 +350,7 @@ class SandboxServer:
 
     @property
     def held(self) -> int:
-        """How many requests are held, to be delivered later."""
+        """The number of requests that faults hold, to be delivered later."""
         self.clock.run_due()
         return len(self._dispatcher.held)
 
@@ -365,12 +365,12 @@ class SandboxServer:
 
     @property
     def callbacks(self) -> tuple[CallbackRecord, ...]:
-        """The last calls at merchants, oldest first."""
+        """The last requests to the merchant, oldest first."""
         return tuple(self._sender.records)
 
     @property
     def ignored(self) -> Mapping[tuple[str, str, str], int]:
-        """What Vipps takes and ignores: (operation, place, ``"unknown"`` or ``"null"``) → how often it came."""
+        """Fields that Vipps ignores: (operation, place, ``"unknown"`` or ``"null"``) → how often they were received."""
         return dict(self._services.ignored.counts)
 
     async def callbacks_delivered(self) -> None:
@@ -378,14 +378,14 @@ class SandboxServer:
         await self._sender.delivered()
 
     def revoke_tokens(self) -> None:
-        """Make every access token invalid that was issued so far."""
+        """Invalidate every access token that was issued so far."""
         self._callers.tokens.revoke_all()
 
     # -- the listener ----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def refusing_connections(self) -> AsyncIterator[None]:
-        """Close the listener and every idle connection meanwhile: who connects is refused.
+        """Close the listener and every idle connection inside the `with` block: new connections are refused.
 
         Raises:
             RuntimeError: the sandbox is not running.

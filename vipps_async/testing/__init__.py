@@ -1,4 +1,4 @@
-"""For your tests and ours: a Vipps sandbox that hands out sessions, and a transport that answers what a script says."""
+"""For tests: a Vipps sandbox that makes sessions, and a transport that answers by a script."""
 
 from vipps_async.sandbox import (
     Address,

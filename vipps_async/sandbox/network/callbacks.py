@@ -1,4 +1,4 @@
-"""Sends requests to the merchant: callbacks, webhooks and questions, each with a time limit and a record."""
+"""Sends requests to the merchant: callbacks, webhooks and shipping requests, each with a time limit and a record."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from vipps_async.sandbox.wire.urls import CallbackHosts
 _MAX_ANSWER = 256 * 1024
 #: Callbacks under way at a time.
 _WORKERS = 16
-#: Callbacks that may wait; what comes on top is lost, as callbacks may be.
+#: Length of the queue of callbacks; a callback that finds it full is lost, which Vipps allows itself, too.
 _MAX_WAITING = 10_000
 #: Seconds that closing waits for callbacks under way and waiting: a callback's own limit and a little more.
 _DRAIN_TIMEOUT = CALLBACK_TIMEOUT + 1.0
 
 
-#: Makes one request, given by method, URL, headers and body, and returns status and body of its answer. An OSError says
-#: that there is none.
+#: Makes one request, given by method, URL, headers and body; returns status and body of its answer, or raises OSError if
+#: there is none.
 Deliver = Callable[[str, str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
 
 
 class _NoAnswer(Exception):  # noqa: N818 - says what happened
-    """The connection broke. A class that aiohttp does not answer with a second attempt of its own."""
+    """The connection broke. aiohttp repeats a request after its own errors, but not after this one."""
 
 
 async def _only_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -76,7 +76,7 @@ class CallbackSender:
         copies: Callable[[str], int],
     ) -> None:
         self.records: deque[CallbackRecord] = deque(maxlen=keep)
-        #: Makes the requests in the place of HTTP, to whatever URL; None: HTTP does.
+        #: Makes the requests instead of the HTTP client, to any URL; None: the HTTP client makes them.
         self.deliver: Deliver | None = None
         self._clock = clock
         self._faces = faces
@@ -188,7 +188,7 @@ class CallbackSender:
         except TimeoutError:
             failure = f"no answer within {job.timeout:g} seconds"
         except (aiohttp.ClientError, _NoAnswer, OSError, ValueError) as error:
-            # The class alone: texts of network errors repeat URLs.
+            # Only the name of the class: texts of network errors repeat URLs.
             failure = f"no answer: {type(error.__cause__ or error).__name__}"
         finally:
             self._record(job, headers, body, status=status, answer=answer, failure=failure)

@@ -17,7 +17,7 @@ CONTROLS_PATH = "/sandbox/switches"
 
 #: Unit → seconds.
 CLOCK_UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
-#: A button that moves the clock → seconds. The limits of the APIs, each a little exceeded.
+#: Label of a button that advances the clock → seconds: each just beyond a limit of the APIs.
 CLOCK_STEPS = {
     "1 minute": 60,
     "5 minutes (a link runs out)": 300,
@@ -32,7 +32,7 @@ _MAX_TIMES = 1_000
 
 
 def controls(faults: Faults) -> dict[str, Any]:
-    """Return what the page shows."""
+    """Return the values of the template."""
     return {
         "faults": faults,
         "chance": faults.randomness,
@@ -45,7 +45,7 @@ def controls(faults: Faults) -> dict[str, Any]:
 
 
 def apply_form(control: str, values: dict[str, list[str]], faults: Faults, clock: SandboxClock) -> None:
-    """Do what a form says.
+    """Carry a form out.
 
     Args:
         control: which form: clock, script, randomise or clear.
@@ -55,7 +55,7 @@ def apply_form(control: str, values: dict[str, list[str]], faults: Faults, clock
 
     Raises:
         HTTPNotFound: there is no such form.
-        ValueError: what it says makes no sense.
+        ValueError: one of its fields makes no sense; the text is for the page.
     """
     if control == "clock":
         clock.advance(_number(float, values, "seconds", "The time") * _number(float, values, "count", "How much", "1"))

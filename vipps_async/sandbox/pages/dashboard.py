@@ -33,15 +33,15 @@ from vipps_async.sandbox.wire.urls import may_redirect_to
 
 _PAYMENT = "/sandbox/payments/{msn}/{order_id}"
 
-#: Payments on one page: more than one wants to look through, few enough to render in milliseconds.
+#: Payments on one page: few enough to render in milliseconds.
 PAGE_SIZE = 50
-#: Requests on their page, and lines of the list of what was ignored.
+#: Requests on their page, and entries of the list of ignored fields.
 _REQUESTS = _MAX_IGNORED = 100
 
 
 @dataclass(slots=True, kw_only=True)
 class Dashboard:
-    """Serves the dashboard to this machine's browsers, and to nobody who comes by a foreign name."""
+    """The routes of the dashboard; requests from other origins are refused."""
 
     services: Services
     faults: Faults
@@ -97,7 +97,7 @@ class Dashboard:
         return self._page(
             "payments.html",
             here="/",
-            # Others are known to who gave them.
+            # Keys that were given to the sandbox are not shown.
             keys=TOLD_KEYS if taken is None or TOLD_KEYS in taken else None,
             url=self.url(),
             orders=orders,
