@@ -34,8 +34,8 @@ _MAX_WAITING = 10_000
 _DRAIN_TIMEOUT = CALLBACK_TIMEOUT + 1.0
 
 
-#: Makes one request, given by method, URL, headers and body; returns status and body of its answer, or raises OSError if
-#: there is none.
+#: Makes one request, given by method, URL, headers and body; returns status and body of its answer, or raises OSError
+#: if there is none.
 Deliver = Callable[[str, str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
 
 
