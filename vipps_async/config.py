@@ -1,4 +1,4 @@
-"""The settings of a session: credentials, environment, time-outs, retry policy and what calls itself a system."""
+"""The settings of a session: credentials, environment, time-outs, retry policy and system headers."""
 
 from __future__ import annotations
 
@@ -220,9 +220,9 @@ def _split_credentials(
 
 @frozen(kw_only=True)
 class Settings:
-    """Everything that a session is opened with, checked."""
+    """The settings of a session, checked."""
 
-    #: None: they are asked for when they are needed.
+    #: None: `credentials_source` is called when they are needed.
     credentials: Credentials | None
     #: The sales unit.
     merchant_serial_number: str
@@ -291,7 +291,7 @@ class Settings:
         retry: RetryPolicy | None = None,
         system: SystemInfo | None = None,
     ) -> Settings:
-        """Read the settings from `VIPPS_…` variables. All that is wrong with them is told at once.
+        """Read the settings from `VIPPS_…` variables. The error names everything that is wrong with them.
 
         Raises:
             ConfigurationError: a variable is missing, `VIPPS_ENVIRONMENT` is neither test nor production, or several
@@ -333,7 +333,7 @@ T = TypeVar("T")
 
 
 class _Problems:
-    """All that is wrong with the settings."""
+    """Collects all errors in the settings."""
 
     def __init__(self) -> None:
         self.found: list[ConfigurationError | InvalidInputError] = []
@@ -347,7 +347,7 @@ class _Problems:
             return None
 
     def raise_any(self) -> None:
-        """Raise the one that was found, or one that tells all of them."""
+        """Raise the one error that was found, or one that names all of them."""
         if len(self.found) == 1:
             raise self.found[0]
         if self.found:
@@ -364,7 +364,7 @@ def _environment_from(env: Mapping[str, str]) -> Environment:
 
 
 _CREDENTIAL_NAMES = ("client_id", "client_secret", "subscription_key", "merchant_serial_number")
-#: Keeps every rule and opens nothing: one value at a time is held against its own.
+#: Valid stand-ins: to check one value at a time, the others come from here.
 _STAND_INS = dict.fromkeys(_CREDENTIAL_NAMES, "0000")
 
 
