@@ -23,7 +23,7 @@ _AT_ONCE = 64
 
 @frozen(kw_only=True)
 class LeftToMove:
-    """What somebody who is asked about a file agrees to."""
+    """The sum of a file that is still to be moved, which a person is asked about."""
 
     #: What the other rows ask for.
     asked: RequestedTotals

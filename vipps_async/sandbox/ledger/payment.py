@@ -118,7 +118,7 @@ class Payment:
         return shown, Summary.of(shown)
 
     def snapshot(self) -> PaymentSnapshot:
-        """Return what moved so far."""
+        """Return its sums and history so far."""
         same = ("currency", "state", "amount", "reserved", "captured", "refunded", "released")
         return PaymentSnapshot(
             order_id=self.reference,
@@ -130,7 +130,7 @@ class Payment:
     # -- the customer, and time ------------------------------------------------------------------------------------
 
     def settle(self, now: datetime) -> PaymentOutcome | None:
-        """Let happen what is due by now; return it if it just happened."""
+        """Apply what is due by now; return the outcome if it has just happened."""
         due_at = self.due_at
         if due_at is None or now < due_at:
             return None
@@ -231,7 +231,7 @@ class Payment:
         now: datetime,
         fault: Disturbance = UNDISTURBED,
     ) -> Movement:
-        """Take what is reserved, give back what was captured, or a part of it.
+        """Capture what is reserved, or refund what was captured, or a part of it.
 
         Args:
             operation: ``"CAPTURE"`` or ``"REFUND"``.
