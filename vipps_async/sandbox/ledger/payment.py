@@ -1,4 +1,4 @@
-"""What may happen to one payment, and what it does to the money. Pure: no I/O, no clock of its own.
+"""The rules of one payment: which operations are allowed, and how they change the sums. No I/O, no clock.
 
 ::
 

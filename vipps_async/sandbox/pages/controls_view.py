@@ -13,7 +13,7 @@ from vipps_async.sandbox.wire.fault import Fault
 
 N = TypeVar("N", int, float)
 
-CONTROLS_PATH = "/sandbox/switches"
+CONTROLS_PATH = "/sandbox/controls"
 
 #: Unit → seconds.
 CLOCK_UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
@@ -75,7 +75,7 @@ def apply_form(control: str, values: dict[str, list[str]], faults: Faults, clock
     elif control == "clear":
         faults.clear()
     else:
-        raise web.HTTPNotFound(reason="There is no such switch.")
+        raise web.HTTPNotFound(reason="There is no such control.")
 
 
 def _first(values: dict[str, list[str]], name: str, default: str = "") -> str:
