@@ -1,4 +1,4 @@
-"""What a file would still move: without the rows that the journal has as done, and those that are held."""
+"""Adds up what a file would still move, without rows that the journal has as done and rows that are held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `vipps-async batch` says of what it settles before its rows: what it did, and in a dry run what it would do."""
+"""Texts of `vipps-async batch` about operations settled before its rows: what was done, or in a dry run would be."""
 
 from __future__ import annotations
 

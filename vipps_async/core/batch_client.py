@@ -1,4 +1,4 @@
-"""An API of an open session, as batches and the command line need it."""
+"""An API of an open session, for batches and the command line: its `PaymentApi`, runner and journal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BatchClient", "SupportsBatch"]
 
 @frozen(kw_only=True)
 class BatchClient:
-    """An API of an open session, as batches and the command line need it."""
+    """An API of an open session, for batches and the command line: its `PaymentApi`, runner and journal."""
 
     api: PaymentApi
     runner: Runner

@@ -1,4 +1,4 @@
-"""The payments of one API as one value, through which batches and the command line work over any API."""
+"""`PaymentApi`: the operations, fields and states of one API as one value, for batches and the command line."""
 
 from __future__ import annotations
 

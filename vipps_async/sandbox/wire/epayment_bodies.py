@@ -221,7 +221,7 @@ def _check_expiry(body: Json, now: datetime, violations: Violations) -> None:
 
 
 def check_permissions(body: Json, msn: str, settings: SandboxSettings) -> None:
-    """Hold a checked create against what its sales unit may do.
+    """Check a create against the permissions of its sales unit.
 
     Raises:
         Refusal: 5010, 5020, 5050, or the code that the sales unit is refused with.

@@ -1,7 +1,7 @@
 # ruff: noqa: ARG002 - what is not abstract takes what those need who say more
 """The base class of an API in the sandbox: its routes, and its responses for what the ledger decides.
 
-A second API is one module beside this one with a class made after `Face`, given to the server in `faces`. It shares the
+A further API is one module beside this one with a subclass of `Face`, given to the server in `faces`. It shares the
 orders, the clock, the rate limits, the faults, the pages and the state file with the others. It knows requests and
 answers as plain values: connections, tokens and faults are the network's.
 """
@@ -166,9 +166,9 @@ class Services:
     ignored: Ignored
     #: Hosts whose URLs pass with http, too: they may be called.
     callback_hosts: Collection[str]
-    #: Is to be told of each order that changes, and by None of what is no order's.
+    #: Is called with each order that changes, and with None for a change of no order.
     changed: Callable[[Order | None], None]
-    #: Who is told of which events.
+    #: Which URLs get which webhooks.
     registrations: Registrations
     #: Makes a request at the merchant now, once: status and body of the answer, or None if there was none.
     call: Callable[[CallbackJob], Awaitable[tuple[int, bytes] | None]]
