@@ -61,7 +61,7 @@ class Counts:
     received: int = 0
     """Requests that were authentic and well-formed."""
     invalid: int = 0
-    """Requests that were not, or came to an unknown path."""
+    """Requests that were not authentic or not well-formed, or came to an unknown path."""
     duplicates: int = 0
     """Events that were running or handled already."""
     rejected: int = 0
