@@ -10,6 +10,7 @@ from attrs import define
 from tests.browser.chromium import chromium, keep, opened
 from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at, shop
 from vipps_async.sandbox import Fault, SandboxServer, State
+from vipps_async.sandbox.pages.layout import WAITING_PATH
 
 METHODS = [
     {"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"},
@@ -99,6 +100,16 @@ async def test_the_landing_page_goes_on_by_itself(world: World) -> None:
         await page.goto(url.replace("vippsgateway?v=2&", "vippsgateway/waiting?"))
         await world.sandbox.approve("acme-1")
         await page.wait_for_url(f"{world.place.url}/result?status=100")
+
+
+async def test_the_landing_page_ends_where_there_is_no_shop_to_go_to(world: World) -> None:
+    """Whoever waits on it sees that the payment is done when no page of the shop can be opened."""
+    info = {"callbackPrefix": world.place.url, "fallBack": "javascript:alert(1)", "isApp": True}
+    url: str = (await world.merchant.initiate("acme-1", merchantInfo=info)).json["url"]
+    async with chromium() as browser, opened(browser) as page:
+        await page.goto(f"{world.sandbox.url}{WAITING_PATH}?token={url.rpartition('=')[2]}")
+        await world.sandbox.approve("acme-1")
+        await page.get_by_role("heading", name="Done").wait_for()
 
 
 async def test_the_dashboard_is_live(world: World) -> None:
