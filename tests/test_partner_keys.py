@@ -31,7 +31,7 @@ from vipps_async import (
 )
 from vipps_async.batch import BatchRow, capture_many
 from vipps_async.journals.entries import Entry, Outcome
-from vipps_async.sandbox import SandboxCredentials
+from vipps_async.sandbox import SandboxCredentials, SandboxSettings
 from vipps_async.testing import Sandbox, ScriptedTransport, answer
 from vipps_async.transports.protocol import Request
 
@@ -69,7 +69,9 @@ async def partner() -> AsyncIterator[tuple[VippsSession, LossyTransport, Sandbox
     async with AsyncExitStack() as stack:
         line, journal = LossyTransport(AiohttpTransport()), MemoryJournal()
         stack.push_async_callback(line.aclose)
-        sandbox = await stack.enter_async_context(Sandbox(credentials=[PARTNER], rate_limits=False))
+        sandbox = await stack.enter_async_context(
+            Sandbox(settings=SandboxSettings(credentials=[PARTNER]), rate_limits=False)
+        )
         vipps = VippsSession(CREDENTIALS, base_url=sandbox.url, transport=line, journal=journal, retry=ONE_TRY)
         await stack.enter_async_context(vipps)
         for msn in (FIRST, SECOND):

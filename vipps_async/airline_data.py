@@ -1,4 +1,4 @@
-"""What airlines and travel agencies tell about a ticket, to either API."""
+"""The ticket data that airlines and travel agencies send, for both APIs."""
 
 from __future__ import annotations
 

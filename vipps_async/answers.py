@@ -1,4 +1,4 @@
-"""An answer of Vipps as it may be shown: status, some headers, and the body, all without secrets and personal data."""
+"""The last response as it may be shown: status, some headers and the body, without secrets and personal data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["LastAnswer"]
 
 @frozen(kw_only=True)
 class LastAnswer:
-    """What Vipps, or something before it, answered last: to log it, or to hand it to Vipps' support."""
+    """The last response of Vipps, or of a gateway or proxy before it: for a log, or for Vipps' support."""
 
     status: int
     """The HTTP status."""

@@ -40,7 +40,7 @@ IN_OTHER_CURRENCIES: Final = {
 }
 #: The API whose payments another one reads and moves as well, by the other's name: never the other way round.
 READS_TOO: Final = {EPAYMENT_API.name: ECOM_API.name}
-#: The API of whoever names none.
+#: The default API.
 DEFAULT_API: Final = ECOM_API.name
 
 
@@ -65,12 +65,12 @@ def amount_moved(intent: Intent, result: Any) -> int | None:
 
 
 def passed_over() -> frozenset[str]:
-    """Return the operations in journals that recovery passes over."""
+    """Return the names of journal entries that recovery passes over: notifications, which are no operations."""
     return frozenset({RECEIVED}).union(*(api.passed_over for api in APIS.values()))
 
 
 def payment_api(name: str) -> PaymentApi:
-    """Return what an API has of its own; a name such as ``epayment-dkk`` says the currency of its amounts.
+    """Return the `PaymentApi` of a name; one such as ``epayment-dkk`` also names the currency of amounts.
 
     Raises:
         ConfigurationError: there is no such API, or it has no such currency.

@@ -1,4 +1,4 @@
-"""Tokens that Vipps sends back in the header `Authorization`: which are given, and whether a request has one."""
+"""The tokens that callbacks carry in the header `Authorization`: reads those that are configured, checks a request."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_auth_tokens(tokens: object) -> tuple[bytes, ...]:
 
 
 def check_authorization(headers: Iterable[tuple[str, str]], tokens: tuple[bytes, ...]) -> None:
-    """Check `Authorization` in constant time, so that no token can be guessed.
+    """Check `Authorization` in constant time, so that no token can be found by timing.
 
     Args:
         headers: names in lower case, and values.

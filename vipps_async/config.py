@@ -1,4 +1,4 @@
-"""The settings of a session: credentials, environment, time-outs, retry policy and what calls itself a system."""
+"""The settings of a session: credentials, environment, time-outs, retry policy and system headers."""
 
 from __future__ import annotations
 
@@ -223,9 +223,9 @@ def _split_credentials(
 
 @frozen(kw_only=True)
 class Settings:
-    """Everything that a session is opened with, checked."""
+    """The settings of a session, checked."""
 
-    #: None: they are asked for when they are needed.
+    #: None: `credentials_source` is called when they are needed.
     credentials: Credentials | None
     #: The sales unit.
     merchant_serial_number: str
@@ -294,7 +294,7 @@ class Settings:
         retry: RetryPolicy | None = None,
         system: SystemInfo | None = None,
     ) -> Settings:
-        """Read the settings from `VIPPS_…` variables. All that is wrong with them is told at once.
+        """Read the settings from `VIPPS_…` variables. The error names everything that is wrong with them.
 
         Raises:
             ConfigurationError: a variable is missing, `VIPPS_ENVIRONMENT` is neither test nor production, or several
@@ -374,7 +374,7 @@ _CREDENTIAL_VARIABLES = {
 _SYSTEM_VARIABLES = {
     name: f"VIPPS_SYSTEM_{name.upper()}" for name in ("name", "version", "plugin_name", "plugin_version")
 }
-#: Keeps every rule and opens nothing: one value at a time is held against its own.
+#: Valid stand-ins: to check one value at a time, the others come from here.
 _STAND_INS = dict.fromkeys(_CREDENTIAL_VARIABLES, "0000")
 
 

@@ -82,7 +82,7 @@ class Effect(enum.Enum):
     POSSIBLE = "money may have moved"
     """It may have taken effect: money may have moved."""
     PROBABLE = "the operation probably took effect"
-    """Everything speaks for it having taken effect."""
+    """It most likely took effect."""
 
 
 @frozen
@@ -113,7 +113,7 @@ def _rebuild(cls: type[VippsError], args: tuple[object, ...], state: dict[str, A
 
 
 class About(TypedDict, total=False):
-    """What every error can be told about the call it ended; see the attributes of `VippsError`."""
+    """The arguments of every error about the call it ended; see the attributes of `VippsError`."""
 
     operation: str | None
     payment: str | None

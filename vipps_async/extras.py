@@ -1,4 +1,4 @@
-"""Says which extra brings a library that is missing: a room of its own, as each floor has something that needs one."""
+"""The error for a library that is not installed: it names the extra that brings it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["missing_extra", "text_for_missing"]
 
 
 def text_for_missing(what: str, extra: str) -> str:
-    """Return the line for somebody who uses `what` without the extra that it needs.
+    """Return the message for a use of `what` without the extra that it needs.
 
     No command: where the package comes from differs, and the page "Installing" of the documentation has it.
     """

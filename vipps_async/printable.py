@@ -1,4 +1,4 @@
-"""Makes texts from outside harmless where they are shown: no control character, no escape sequence takes effect."""
+"""Escapes control characters in texts from outside, so that none steers a terminal or forges a line of a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The session: opens everything below it and hands out the APIs."""
+"""The session: opens transport and journal, and has the APIs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class VippsSession:
                 once for all calls that wait. It must not block the event loop.
             environment: which Vipps to talk to; the test environment unless told otherwise.
             base_url: another host than the environment's own, such as a sandbox.
-            transport: how requests travel; an `AiohttpTransport` of its own by default.
+            transport: sends the requests; an `AiohttpTransport` of its own by default.
             journal: where each capture, refund, cancel and initiate is noted before it leaves; none by default.
             retry: how failed attempts are repeated.
             timeouts: how long one attempt may take, in seconds.
@@ -358,7 +358,7 @@ class VippsSession:
         it, put `asyncio.timeout` around it: cancelled, it leaves everything as true as it was.
 
         Args:
-            concurrency: how many operations are in work at the same time, at most: 1 to 100.
+            concurrency: the most operations in work at once: 1 to 100.
             progress: called after each operation with the report so far.
             send: idempotency keys of open operations that are to be sent again, with their recorded bytes, though a
                 later one overtook them, they were refused, or dropped.
@@ -380,7 +380,7 @@ class VippsSession:
         return await recovery.run(concurrency=concurrency, progress=progress, send=send, leave=leave, stop=stop)
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
-        """Return what is open in the journal of one payment, oldest first: of a call that was cancelled, for example.
+        """Return the open operations of one payment in the journal, oldest first: for example of a cancelled call.
 
         What was begun is there, with the key that was made for it: `intent.key`. Repeat the call with the same
         arguments and that `idempotency_key` (capture and refund), or leave it to `recover`.
@@ -397,9 +397,9 @@ class VippsSession:
         return await recovery.unfinished(payment)
 
     async def open_operations(self, *, all_units: bool = False) -> OpenOperations:
-        """Count what the journal has open, and tell since when: for a gauge, and for an alarm when something grows old.
+        """Count the open operations of the journal, with the time of the oldest: for a gauge, and an alarm by age.
 
-        Goes through the open entries, so ask every half minute or so, not with each request.
+        It reads all open entries: call it every half minute or so, not with each request.
 
         Args:
             all_units: whether those of all sales units in the journal are counted, not of this one alone.
@@ -413,10 +413,10 @@ class VippsSession:
         return await recovery.count_open(unit=None if all_units else self.merchant_serial_number)
 
     async def ready(self, *, timeout: float = 5.0) -> Readiness:  # noqa: ASYNC109 - it paces two questions
-        """Find out whether calls could be carried out now: for a readiness probe. No money moves.
+        """Check whether calls could be made now: for a readiness probe. No money moves.
 
-        A token is at hand, or is fetched; and the journal, if there is one, opens and answers. What was found is told
-        again for five seconds, to all who ask, so that probes cost Vipps next to nothing.
+        It gets a token, from memory or Vipps, and opens and asks the journal, if there is one. The finding is reused
+        for five seconds, so that probes hardly ever reach Vipps.
 
         Args:
             timeout: how long each of the two may take, in seconds.
@@ -432,7 +432,7 @@ class VippsSession:
         return await self._parts.readiness.check(within=check_seconds("timeout", timeout))
 
     async def drop(self, payment: str, idempotency_key: str) -> bool:
-        """Decide that an open operation is never sent again.
+        """Drop an open operation: it is never sent again.
 
         What was sent before may still take effect, so it stays open until the horizon (`settle_after`): a recovery then
         settles it by what details show. Until then a call with its key raises `OrderLockedError`, and only a recovery

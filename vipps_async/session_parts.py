@@ -1,4 +1,4 @@
-"""What a session sets up when it is made: the pipeline, the journal's part in it, and the APIs upon both."""
+"""The parts of a session: pipeline, recorder, recovery and the APIs; made when the session is made."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class SessionParts:
 
         Args:
             settings: the session's, checked.
-            transport: how requests travel.
+            transport: sends the requests.
             journal: where operations are noted; None: nowhere.
             clock: tells the time and waits; None: the machine's own.
         """

@@ -1,4 +1,4 @@
-"""The time zone of reports: in which days are counted and times are written."""
+"""The time zone of reports: it decides where a day begins and how times are written."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from examples.shop.app import make_app
 from examples.shop.orders import Api
 from examples.shop.settings import Settings
 from vipps_async import SqliteJournal, VippsSession
-from vipps_async.testing import Sandbox
+from vipps_async.testing import Sandbox, SandboxSettings
 
 
 class _Server(uvicorn.Server):
@@ -59,7 +59,7 @@ async def _serve(listener: socket.socket, settings: Settings, sandbox: Sandbox |
 
 async def _serve_with_sandbox(listener: socket.socket, settings: Settings, sandbox_port: int) -> None:
     # ePayment wants a permit for express checkout; 123456 is the sandbox's own sales unit.
-    async with Sandbox(port=sandbox_port, express_allowed={"123456"}) as sandbox:
+    async with Sandbox(port=sandbox_port, settings=SandboxSettings(express={"123456"})) as sandbox:
         await _serve(listener, settings, sandbox)
 
 

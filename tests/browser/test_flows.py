@@ -10,6 +10,7 @@ from attrs import define
 from tests.browser.chromium import chromium, keep, opened
 from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at, shop
 from vipps_async.sandbox import Fault, SandboxServer, State
+from vipps_async.sandbox.pages.layout import WAITING_PATH
 
 METHODS = [
     {"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"},
@@ -101,11 +102,21 @@ async def test_the_landing_page_goes_on_by_itself(world: World) -> None:
         await page.wait_for_url(f"{world.place.url}/result?status=100")
 
 
+async def test_the_landing_page_ends_where_there_is_no_shop_to_go_to(world: World) -> None:
+    """Whoever waits on it sees that the payment is done when no page of the shop can be opened."""
+    info = {"callbackPrefix": world.place.url, "fallBack": "javascript:alert(1)", "isApp": True}
+    url: str = (await world.merchant.initiate("acme-1", merchantInfo=info)).json["url"]
+    async with chromium() as browser, opened(browser) as page:
+        await page.goto(f"{world.sandbox.url}{WAITING_PATH}?token={url.rpartition('=')[2]}")
+        await world.sandbox.approve("acme-1")
+        await page.get_by_role("heading", name="Done").wait_for()
+
+
 async def test_the_dashboard_is_live(world: World) -> None:
     """Payments appear and change without a reload, and a screen reader is told."""
     async with chromium() as browser, opened(browser) as page:
         await page.goto(f"{world.sandbox.url}/")
-        await page.locator("body.connected").wait_for()
+        await page.locator("body.live").wait_for()
         await page.evaluate("window.untouched = true")
         await world.initiate()
         row = page.locator("tr", has_text="acme-1")
@@ -127,12 +138,12 @@ async def test_a_payment_page_is_live(world: World) -> None:
     await world.initiate()
     async with chromium() as browser, opened(browser) as page:
         await page.goto(world.sandbox.url + ORDER)
-        await page.locator("body.connected").wait_for()
+        await page.locator("body.live").wait_for()
         await page.locator("#requests summary").first.click()
         await page.locator("#requests details[open]").wait_for()
         await page.get_by_role("button", name="Approve").click()
         await page.locator("#state").get_by_text("RESERVE").wait_for()
-        await page.locator("body.connected").wait_for()
+        await page.locator("body.live").wait_for()
         await page.locator("#callbacks summary").wait_for()
         await page.locator("#requests summary").first.click()
         await world.merchant.capture("acme-1", 12_300, key="key-1")
@@ -169,11 +180,11 @@ async def test_the_dashboard_waits_for_a_sandbox_that_went_away(world: World) ->
     """It says so, and follows again once the sandbox is back."""
     async with chromium() as browser, opened(browser) as page:
         await page.goto(f"{world.sandbox.url}/")
-        await page.locator("body.connected").wait_for()
+        await page.locator("body.live").wait_for()
         await world.sandbox.aclose()
         await page.get_by_text("The sandbox does not answer.").wait_for()
         await world.sandbox.start()
-        await page.get_by_text("Live again.").wait_for()
+        await page.locator("body.live").wait_for()
         await world.initiate()
         await page.locator("tr", has_text="acme-1").wait_for()
 

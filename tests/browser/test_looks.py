@@ -50,7 +50,7 @@ async def _some_of_everything(sandbox: SandboxServer, merchant: Merchant, place:
         "payment": f"{sandbox.url}{ORDER}/acme-shop-1001-socks",
         "payment-waits": f"{sandbox.url}{ORDER}/acme-shop-1006-express",
         "requests": f"{sandbox.url}/sandbox/requests",
-        "switches": f"{sandbox.url}/sandbox/switches",
+        "controls": f"{sandbox.url}/sandbox/controls",
         "missing": f"{sandbox.url}{ORDER}/none",
         "landing-number": landing,
         "landing-waiting": landing.replace("vippsgateway?v=2&", "vippsgateway/waiting?"),

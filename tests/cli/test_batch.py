@@ -20,7 +20,7 @@ from tests.cli.inline import inline
 from tests.cli.processes import Finished, command, environment_with_keys
 from vipps_async.cli import batch_file
 from vipps_async.cli.main import main
-from vipps_async.sandbox import Fault
+from vipps_async.sandbox import Fault, SandboxSettings
 from vipps_async.testing import Sandbox
 
 PATIENCE = 30.0
@@ -241,7 +241,7 @@ async def test_wrong_keys_are_told_once(tmp_path: Path) -> None:
     from vipps_async.sandbox import SandboxCredentials  # noqa: PLC0415 - needed here only
 
     keys = SandboxCredentials(client_id="other", client_secret="other", subscription_key="other")
-    async with Sandbox(credentials=keys) as sandbox:
+    async with Sandbox(settings=SandboxSettings(credentials=[keys])) as sandbox:
         done = await batch(sandbox, "capture", str(orders(tmp_path, 500)))
     assert done.status == 1
     assert done.err.count("no row gets a usable answer") == 1

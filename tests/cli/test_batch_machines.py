@@ -24,7 +24,7 @@ from vipps_async.batch.distributed import submit
 from vipps_async.batch.distributed.chunks import ROUNDS
 from vipps_async.cli.main import carried_out, main, read_command_line
 from vipps_async.config import RetryPolicy
-from vipps_async.sandbox import Fault, SandboxCredentials
+from vipps_async.sandbox import Fault, SandboxCredentials, SandboxSettings
 from vipps_async.testing import Sandbox
 
 PATIENCE = 60.0
@@ -132,7 +132,7 @@ async def test_another_currency_goes_to_the_workers(
     """A batch over `epayment-dkk` is captured in kroner of Denmark, status and report say so."""
     file = tmp_path / "captures.csv"
     file.write_text("reference,amount_dkk\nacme-order-1,499.00\nacme-order-2,all\n")
-    async with Sandbox(rate_limits=False, currencies={MSN: "DKK"}) as sandbox:
+    async with Sandbox(settings=SandboxSettings(currencies={MSN: "DKK"}), rate_limits=False) as sandbox:
         async with sandbox.session() as vipps:
             for number in (1, 2):
                 reference = f"acme-order-{number}"
@@ -489,7 +489,7 @@ def _write(file: Path, content: str) -> None:
 async def test_keys_that_are_refused_are_told_once(batch: Batch, tmp_path: Path) -> None:
     """The worker ends by itself, with the reason."""
     keys = SandboxCredentials(client_id="other", client_secret="other", subscription_key="other")
-    async with Sandbox(credentials=keys) as sandbox:
+    async with Sandbox(settings=SandboxSettings(credentials=[keys])) as sandbox:
         assert (await batch("submit", str(orders(tmp_path, 20)), VIPPS_BASE_URL=sandbox.url)).status == 0
         done = await batch("work", VIPPS_BASE_URL=sandbox.url)
     assert done.status == 1

@@ -15,7 +15,7 @@ from tests.cli.inline import inline
 from tests.cli.processes import environment, run
 from vipps_async.cli.main import main
 from vipps_async.core import polling
-from vipps_async.sandbox import SandboxCredentials, SandboxServer
+from vipps_async.sandbox import SandboxCredentials, SandboxServer, SandboxSettings
 from vipps_async.sandbox.ledger.entries import Sums
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason
@@ -184,7 +184,7 @@ async def test_live_approves_as_the_test_user(api: str, number: str) -> None:
         client_secret=KEYS["VIPPS_CLIENT_SECRET"],
         subscription_key=KEYS["VIPPS_SUBSCRIPTION_KEY"],
     )
-    async with Sandbox(credentials=keys) as sandbox:
+    async with Sandbox(settings=SandboxSettings(credentials=[keys])) as sandbox:
         arguments = ("--live", "--json", "--mobile-number", number, "--api", api)
         finished = await inline("demo", *arguments, env=_account(sandbox))
         payments = sandbox.payments
@@ -290,7 +290,7 @@ async def test_live_names_the_variable_that_is_missing(missing: str) -> None:
 async def test_live_with_wrong_keys_says_so() -> None:
     """Keys that are not accepted end the walk at its first step, in one line."""
     keys = SandboxCredentials(client_id="another", client_secret="another", subscription_key="another")
-    async with Sandbox(credentials=keys) as sandbox:
+    async with Sandbox(settings=SandboxSettings(credentials=[keys])) as sandbox:
         finished = await inline("demo", "--live", "--mobile-number", "47829163", env=_account(sandbox))
     assert finished.status == 1
     (line,) = finished.err.strip().splitlines()

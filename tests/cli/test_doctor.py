@@ -17,7 +17,7 @@ from tests.cli.open_captures import leave_open
 from tests.cli.processes import environment, run
 from tests.cli.shell import HERE, KEYS, shell
 from vipps_async.cli.main import main
-from vipps_async.sandbox import SandboxCredentials
+from vipps_async.sandbox import SandboxCredentials, SandboxSettings
 from vipps_async.sandbox.ledger.settings import TOLD_KEYS
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.certificates import authority, server_context
@@ -33,7 +33,7 @@ ACCEPTED = SandboxCredentials(
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A Vipps of its own that takes these keys only."""
-    async with Sandbox(credentials=ACCEPTED) as running:
+    async with Sandbox(settings=SandboxSettings(credentials=[ACCEPTED])) as running:
         yield running
 
 
@@ -69,7 +69,7 @@ async def test_it_fits_into_80_columns(sandbox: Sandbox, tmp_path: Path) -> None
 
 async def test_what_the_sandbox_prints_is_well() -> None:
     """The keys that `vipps-async sandbox` and its page tell are not warned about."""
-    async with Sandbox(credentials=TOLD_KEYS) as running:
+    async with Sandbox(settings=SandboxSettings(credentials=[TOLD_KEYS])) as running:
         async with aiohttp.ClientSession() as browser, browser.get(running.url) as answer:
             page = await answer.text()
         keys = dict(re.findall(r"(VIPPS_(?:CLIENT_\w+|SUBSCRIPTION_KEY))=([\w-]+)", page))

@@ -15,7 +15,7 @@ from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
 from vipps_async import Scope, SqliteJournal, dkk, eur, nok
 from vipps_async.cli.main import read_command_line
 from vipps_async.money import Money, format_amount
-from vipps_async.sandbox import Fault, RequestRecord
+from vipps_async.sandbox import Fault, RequestRecord, SandboxSettings
 from vipps_async.testing import Sandbox
 
 PAYMENT = "acme-order-1"
@@ -456,7 +456,9 @@ async def test_a_file_that_breaks_a_rule_sends_nothing(
 async def test_another_currency_is_named_with_the_api(tmp_path: Path, amount: Money) -> None:
     """`--api epayment-dkk`: amounts, questions, reports and headings are in that currency."""
     code, word = amount.currency, amount.currency.lower()
-    async with Sandbox(rate_limits=False, currencies={MSN: code}, partial_capture_allowed=[MSN]) as sandbox:
+    async with Sandbox(
+        settings=SandboxSettings(currencies={MSN: code}, partial_capture=[MSN]), rate_limits=False
+    ) as sandbox:
         for number in (1, 2):
             await paid(sandbox, f"acme-order-{number}", amount)
         api = ("--api", f"epayment-{word}")
@@ -479,7 +481,7 @@ async def test_another_currency_is_named_with_the_api(tmp_path: Path, amount: Mo
 
 async def test_a_payment_in_another_currency_than_was_named(tmp_path: Path) -> None:
     """Nothing moves: what takes all is refused before it is sent, an amount by Vipps; it is shown as it is."""
-    async with Sandbox(rate_limits=False, currencies={MSN: "DKK"}) as sandbox:
+    async with Sandbox(settings=SandboxSettings(currencies={MSN: "DKK"}), rate_limits=False) as sandbox:
         await paid(sandbox, amount=dkk(499))
         everything = await run(sandbox, *CAPTURE, "--all")
         assert (everything.status, "payment must be one in NOK, not 'DKK'" in everything.err) == (2, True)

@@ -18,7 +18,7 @@ from tests.contract.vendor import Specification, specification
 from tests.sandbox.driver import MSN, Answer, Shop
 from tests.sandbox.driver import shop as shop_at
 from tests.sandbox.epayment_driver import PAYMENTS, REFERENCE, Epayment, epayment_at
-from vipps_async.sandbox import Fault, SandboxServer
+from vipps_async.sandbox import Fault, SandboxServer, SandboxSettings
 
 BASE = "/epayment"
 #: Newer than the description; and metadata has names of the merchant's own.
@@ -56,11 +56,8 @@ async def sandbox() -> AsyncIterator[SandboxServer]:
     """With a sales unit that may do everything."""
     allowed = {MSN}
     async with SandboxServer(
+        settings=SandboxSettings(sub_delay=0.0, express=allowed, long_living=allowed, skip_landing_page=allowed),
         rate_limits=False,
-        sub_delay=0.0,
-        express_allowed=allowed,
-        long_living_allowed=allowed,
-        skip_landing_page_allowed=allowed,
     ) as server:
         yield server
 

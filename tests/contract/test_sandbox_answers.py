@@ -14,7 +14,7 @@ import pytest
 
 from tests.contract.schema import CONTRACT, Contract, conform, undeclared_properties
 from tests.sandbox.driver import MSN, Answer, Merchant, Shop, merchant_at, shop
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 
 CALLBACK = "/callbackPrefix/v2/payments/{orderId}"
 SHIPPING = "/shippingDetailsPrefix/v2/payments/{orderId}/shippingDetails"
@@ -30,7 +30,9 @@ def spec() -> Contract:
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """With a second sales unit that captures directly."""
-    async with SandboxServer(rate_limits=False, sub_delay=0.0, direct_capture={"654321"}) as server:
+    async with SandboxServer(
+        settings=SandboxSettings(sub_delay=0.0, direct_capture={"654321"}), rate_limits=False
+    ) as server:
         yield server
 
 

@@ -14,7 +14,7 @@ from tests.sandbox.driver import shop as shop_at
 from tests.sandbox.epayment_driver import REFERENCE, Epayment
 from tests.webhooks.test_client import CAPTURED, KEYS, URL, Vipps
 from vipps_async import PAYMENT_EVENTS, EventName, SystemInfo, VippsSession
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 from vipps_async.testing import ScriptedTransport, answer
 
 HOOKS, ONE = "/v1/webhooks", "/v1/webhooks/{id}"
@@ -88,7 +88,11 @@ async def test_what_the_sandbox_answers() -> None:
 async def test_what_the_sandbox_delivers() -> None:
     """Each of the eight events is as ePayment describes it, under a name that the client knows."""
     event = specification("epayment-v1.yaml").schema("WebhookEvent")
-    async with SandboxServer(sub_delay=0.0) as sandbox, merchant_at(sandbox.url) as merchant, shop_at() as place:
+    async with (
+        SandboxServer(settings=SandboxSettings(sub_delay=0.0)) as sandbox,
+        merchant_at(sandbox.url) as merchant,
+        shop_at() as place,
+    ):
         body = {"url": f"{place.url}/hooks", "events": [str(event) for event in PAYMENT_EVENTS]}
         await merchant.call("POST", "/webhooks/v1/webhooks", body)
         shop = Epayment(merchant)

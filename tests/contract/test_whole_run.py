@@ -24,7 +24,7 @@ from vipps_async import (
     VippsSession,
     nok,
 )
-from vipps_async.testing import Sandbox
+from vipps_async.testing import Sandbox, SandboxSettings
 from vipps_async.transports.protocol import Request, Response
 
 #: What the client calls and the eCom description does not describe.
@@ -153,7 +153,9 @@ async def test_a_whole_run_keeps_the_contract() -> None:
     """Every operation, with all that it takes: requests and answers conform, and none of the API was left out."""
     spec = CONTRACT
     recorder = Recorder()
-    sandbox = Sandbox(rate_limits=False, strict=True, skip_landing_page_allowed={"123456"}, nin_allowed={"123456"})
+    sandbox = Sandbox(
+        settings=SandboxSettings(strict=True, skip_landing_page={"123456"}, nin={"123456"}), rate_limits=False
+    )
     async with sandbox, sandbox.session(transport=recorder, retry=FAST) as vipps:
         await _everything(sandbox, vipps)
     await recorder.aclose()
@@ -168,7 +170,7 @@ async def test_refusals_keep_the_contract(case: Case) -> None:
     """Each way to be refused: the requests conform, and so do the errors that the sandbox answers."""
     recorder = Recorder()
     async with (
-        Sandbox(rate_limits=False, strict=True) as sandbox,
+        Sandbox(settings=SandboxSettings(strict=True), rate_limits=False) as sandbox,
         sandbox.session(transport=recorder, retry=FAST) as vipps,
     ):
         with pytest.raises(ApiError):

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.diagnosis.checked import ACCEPTED
-from vipps_async.testing import Sandbox
+from vipps_async.testing import Sandbox, SandboxSettings
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A Vipps of its own that takes these keys only."""
-    async with Sandbox(credentials=ACCEPTED) as running:
+    async with Sandbox(settings=SandboxSettings(credentials=[ACCEPTED])) as running:
         yield running

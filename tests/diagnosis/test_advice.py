@@ -6,7 +6,7 @@ import pytest
 
 from tests.diagnosis.checked import ACCEPTED, KEYS, found
 from vipps_async.diagnosis.settings import check_environment, check_settings
-from vipps_async.sandbox import Fault
+from vipps_async.sandbox import Fault, SandboxSettings
 from vipps_async.testing import Sandbox
 
 ALL = (*KEYS, "VIPPS_PROXY", "VIPPS_SYSTEM_NAME", "VIPPS_SYSTEM_PLUGIN_VERSION", "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL")
@@ -76,7 +76,7 @@ async def test_keys_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         return False
 
     monkeypatch.setattr("vipps_async.diagnosis.host._is_sandbox", is_vipps)
-    async with Sandbox(credentials=ACCEPTED) as sandbox:
+    async with Sandbox(settings=SandboxSettings(credentials=[ACCEPTED])) as sandbox:
         token = (await found(sandbox.url, {"VIPPS_CLIENT_SECRET": "canary-other"}))["token"]
         sandbox.faults.script("details", *[Fault.TOKEN_EXPIRED_401] * 4)
         unit = (await found(sandbox.url))["sales unit"]

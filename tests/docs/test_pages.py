@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from vipps_async import Credentials, RetryPolicy, VippsSession
-from vipps_async.testing import Sandbox
+from vipps_async.testing import Sandbox, SandboxSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 MSN = "123456"
@@ -31,7 +31,7 @@ async def test_a_push_message_that_is_not_allowed_becomes_a_landing_page() -> No
         assert url == sandbox.landing_url("order-1")
         await sandbox.approve("order-1")
         assert (await vipps.ecom.details("order-1")).is_reserved
-    async with Sandbox(skip_landing_page_allowed={MSN}) as sandbox, sandbox.session() as vipps:
+    async with Sandbox(settings=SandboxSettings(skip_landing_page={MSN})) as sandbox, sandbox.session() as vipps:
         await ask_by_phone(vipps, "order-1", "91234567")
         assert [request.status for request in sandbox.requests if request.operation == "initiate"] == [200]
 
@@ -49,7 +49,7 @@ async def test_keys_from_a_secret_store_open_a_session(monkeypatch: Any) -> None
 async def test_customers_tell_who_they_are_and_airlines_what_they_sell() -> None:
     """User info has what scope asked for, and a payment with airline data is made."""
     names = _names_of("customer-data.md")
-    async with Sandbox(sub_delay=0) as sandbox, sandbox.session() as vipps:
+    async with Sandbox(settings=SandboxSettings(sub_delay=0)) as sandbox, sandbox.session() as vipps:
         await names["begin"](vipps, "order-1")
         await sandbox.approve("order-1")
         who = await names["who_paid"](vipps, "order-1")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from examples import first_payment
-from vipps_async.testing import SHORT_WAIT, Sandbox
+from vipps_async.testing import SHORT_WAIT, Sandbox, SandboxSettings
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "tutorial.md").read_text("utf-8")
@@ -52,7 +52,10 @@ async def test_run_again_it_finds_what_was_paid_and_takes_nothing_more(
     direct: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A customer who has paid is never said to have declined, and a second run, as after a double click, ends well."""
-    async with Sandbox(longest_wait=SHORT_WAIT, direct_capture=direct) as sandbox, sandbox.session() as vipps:
+    async with (
+        Sandbox(settings=SandboxSettings(direct_capture=direct), longest_wait=SHORT_WAIT) as sandbox,
+        sandbox.session() as vipps,
+    ):
         url = await first_payment.begin(vipps, ORDER)
         await sandbox.approve(ORDER)
         for _ in range(2):

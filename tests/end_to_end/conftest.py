@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.end_to_end.checkout import FAST
 from vipps_async import VippsSession
-from vipps_async.testing import Sandbox
+from vipps_async.testing import Sandbox, SandboxSettings
 
 
 @pytest_asyncio.fixture(autouse=True)
@@ -29,7 +29,7 @@ async def nothing_is_left_behind() -> AsyncIterator[None]:
 @pytest_asyncio.fixture
 async def sandbox(nothing_is_left_behind: None) -> AsyncIterator[Sandbox]:
     """A strict sandbox that does not count calls; tests of its limits make their own."""
-    async with Sandbox(rate_limits=False, strict=True) as started:
+    async with Sandbox(settings=SandboxSettings(strict=True), rate_limits=False) as started:
         yield started
 
 

@@ -16,7 +16,7 @@ from attrs import define, field
 from tests.end_to_end.checkout import FAST
 from tests.support.payments import PRICE, initiate
 from vipps_async import ApiError, ExpressCheckout, Scope, ShippingDetails, VippsSession, nok
-from vipps_async.sandbox import Address, Customer
+from vipps_async.sandbox import Address, Customer, SandboxSettings
 from vipps_async.testing import Sandbox
 
 ORDER = "acme-shop-1"
@@ -229,7 +229,10 @@ async def test_user_info_gives_no_more_than_was_asked_for(sandbox: Sandbox, vipp
 
 async def test_the_identity_number_needs_a_permission() -> None:
     """A sales unit that may ask for the national identity number gets it."""
-    async with Sandbox(nin_allowed={"123456"}, sub_delay=0) as sandbox, sandbox.session(retry=FAST) as vipps:
+    async with (
+        Sandbox(settings=SandboxSettings(nin={"123456"}, sub_delay=0)) as sandbox,
+        sandbox.session(retry=FAST) as vipps,
+    ):
         await initiate(vipps, scope=[Scope.NIN])
         await sandbox.approve(ORDER, customer=CUSTOMER)
         sub = (await vipps.ecom.details(ORDER)).sub

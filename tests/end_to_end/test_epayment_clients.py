@@ -14,7 +14,7 @@ import pytest
 from attrs import field, frozen
 
 from tests.end_to_end.outsider import KEYS, Outsider, Sent, outsider_at
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 
 PAYMENTS, HOOKS = "/epayment/v1/payments", "/webhooks/v1/webhooks"
 _UNIT = {"Ocp-Apim-Subscription-Key": "key", "Merchant-Serial-Number": "123456"}
@@ -220,7 +220,7 @@ class Till:
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """One that looks at the keys."""
-    async with SandboxServer(credentials=KEYS, sub_delay=0.0) as server:
+    async with SandboxServer(settings=SandboxSettings(credentials=[KEYS], sub_delay=0.0)) as server:
         yield server
 
 

@@ -20,7 +20,7 @@ from attrs import frozen
 
 from tests.end_to_end.outsider import KEYS
 from tests.missing import skip_without
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 
 _FOLDER_VARIABLE = "VIPPS_NPM_DIR"
 _DRIVER = Path(__file__).with_name("npm_client.cjs")
@@ -81,11 +81,9 @@ async def sandbox() -> AsyncIterator[SandboxServer]:
     """One that looks at the keys, and whose sales unit may do everything."""
     unit = {"123456"}
     async with SandboxServer(
-        credentials=KEYS,
-        sub_delay=0.0,
-        skip_landing_page_allowed=unit,
-        express_allowed=unit,
-        long_living_allowed=unit,
+        settings=SandboxSettings(
+            credentials=[KEYS], sub_delay=0.0, skip_landing_page=unit, express=unit, long_living=unit
+        )
     ) as server:
         yield server
 

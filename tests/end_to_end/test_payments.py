@@ -23,7 +23,7 @@ from vipps_async import (
 )
 from vipps_async.core import polling
 from vipps_async.errors import CaptureError
-from vipps_async.sandbox import State
+from vipps_async.sandbox import SandboxSettings, State
 from vipps_async.testing import Sandbox
 from vipps_async.transports.protocol import Request, Response
 
@@ -239,7 +239,10 @@ async def test_a_payment_that_nobody_approves_runs_out_of_time(
 
 async def test_direct_capture() -> None:
     """A sales unit with direct capture has its money at once: details say so, and a refund works."""
-    async with Sandbox(direct_capture={"123456"}) as sandbox, sandbox.session(retry=FAST) as vipps:
+    async with (
+        Sandbox(settings=SandboxSettings(direct_capture={"123456"})) as sandbox,
+        sandbox.session(retry=FAST) as vipps,
+    ):
         await initiate(vipps)
         await sandbox.approve("acme-shop-1")
         details = await vipps.ecom.details("acme-shop-1")
@@ -296,7 +299,10 @@ async def test_a_payment_in_an_app(sandbox: Sandbox, vipps: VippsSession) -> Non
 
 async def test_skipping_the_landing_page() -> None:
     """A sales unit that may skip the landing page can do so with the customer's number."""
-    async with Sandbox(skip_landing_page_allowed={"123456"}) as sandbox, sandbox.session(retry=FAST) as vipps:
+    async with (
+        Sandbox(settings=SandboxSettings(skip_landing_page={"123456"})) as sandbox,
+        sandbox.session(retry=FAST) as vipps,
+    ):
         await initiate(vipps, skip_landing_page=True, mobile_number="91234567")
         await sandbox.approve("acme-shop-1")
         assert (await vipps.ecom.details("acme-shop-1")).is_reserved

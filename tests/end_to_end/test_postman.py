@@ -16,7 +16,7 @@ import pytest
 
 from tests.end_to_end.outsider import KEYS, Outsider, Sent, outsider_at
 from tests.sandbox.driver import Shop, shop
-from vipps_async.sandbox import SandboxServer, State
+from vipps_async.sandbox import SandboxServer, SandboxSettings, State
 
 #: Øre.
 PRICE = 49_900
@@ -118,7 +118,7 @@ class Collection:
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """One that looks at the keys."""
-    async with SandboxServer(credentials=KEYS, sub_delay=0.0) as server:
+    async with SandboxServer(settings=SandboxSettings(credentials=[KEYS], sub_delay=0.0)) as server:
         yield server
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.end_to_end.outsider import KEYS, Outsider, Sent, outsider_at
 from tests.missing import skip_without
-from vipps_async.sandbox import SandboxServer, State
+from vipps_async.sandbox import SandboxServer, SandboxSettings, State
 
 ORDER = "acme-shop-123-order123abc"
 #: Øre.
@@ -88,7 +88,7 @@ def cancel(bearer: str) -> Sent:
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """One that looks at the keys."""
-    async with SandboxServer(credentials=KEYS) as server:
+    async with SandboxServer(settings=SandboxSettings(credentials=[KEYS])) as server:
         yield server
 
 

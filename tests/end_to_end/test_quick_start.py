@@ -17,7 +17,7 @@ import pytest
 from attrs import define, field
 
 from tests.end_to_end.outsider import KEYS
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 
 COMMANDS = Path(__file__).with_name("quick_start.txt")
 #: Seconds that one request may take on a busy machine.
@@ -91,7 +91,7 @@ class QuickStart:
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """One that looks at the keys."""
-    async with SandboxServer(credentials=KEYS) as server:
+    async with SandboxServer(settings=SandboxSettings(credentials=[KEYS])) as server:
         yield server
 
 

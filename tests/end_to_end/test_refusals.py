@@ -29,7 +29,7 @@ from vipps_async import (
     RefundError,
     VippsSession,
 )
-from vipps_async.sandbox import SandboxCredentials
+from vipps_async.sandbox import SandboxCredentials, SandboxSettings
 from vipps_async.testing import Sandbox
 
 ORDER = "acme-shop-1"
@@ -302,7 +302,7 @@ async def guarded() -> AsyncIterator[Sandbox]:
         subscription_key=KEYS["subscription_key"],
         merchant_serial_numbers=["123456"],
     )
-    async with Sandbox(credentials=keys, rate_limits=False) as sandbox:
+    async with Sandbox(settings=SandboxSettings(credentials=[keys]), rate_limits=False) as sandbox:
         yield sandbox
 
 

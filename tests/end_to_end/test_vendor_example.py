@@ -13,7 +13,7 @@ import pytest
 
 from tests.end_to_end.outsider import KEYS, Outsider, Sent, outsider_at
 from tests.sandbox.driver import Shop, shop
-from vipps_async.sandbox import SandboxServer, State
+from vipps_async.sandbox import SandboxServer, SandboxSettings, State
 
 #: It makes ids of twelve lower-case letters and digits.
 ORDER = "k3x9q2m7a0bz"
@@ -107,7 +107,7 @@ class Example:
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """One that looks at the keys."""
-    async with SandboxServer(credentials=KEYS) as server:
+    async with SandboxServer(settings=SandboxSettings(credentials=[KEYS])) as server:
         yield server
 
 

@@ -32,7 +32,7 @@ from vipps_async.receiver import (
     aiohttp_context,
     aiohttp_routes,
 )
-from vipps_async.sandbox import Fault, SandboxClock
+from vipps_async.sandbox import Fault, SandboxClock, SandboxSettings
 from vipps_async.testing import Sandbox
 
 REFERENCE = "acme-shop-123-order124"
@@ -81,7 +81,9 @@ async def test_each_event_is_handled_once(unused_tcp_port: int, faulty: bool) ->
     receiver = Receiver(
         Webhooks(url=url, secrets=shop.secrets, on_event=shop.on_event), limits=Limits(redeliver_after=0.02)
     )
-    async with Sandbox(sub_delay=0.0, rate_limits=False, clock=SandboxClock(running=False)) as sandbox:
+    async with Sandbox(
+        settings=SandboxSettings(sub_delay=0.0), rate_limits=False, clock=SandboxClock(running=False)
+    ) as sandbox:
         runner = await _serve(receiver, sandbox, journal, unused_tcp_port)
         try:
             async with sandbox.session() as vipps:
@@ -137,7 +139,7 @@ async def test_shipping_is_asked_for_while_the_customer_waits(unused_tcp_port: i
         return [ShippingGroup(type=ShippingType.HOME_DELIVERY, brand=ShippingBrand.POSTEN, options=[option])]
 
     receiver = Receiver(EpaymentShipping(path="/vipps/shipping", auth_tokens="token-1", on_shipping=on_shipping))
-    async with Sandbox(express_allowed={"123456"}) as sandbox:
+    async with Sandbox(settings=SandboxSettings(express={"123456"})) as sandbox:
         runner = await _serve(receiver, sandbox, MemoryJournal(), unused_tcp_port)
         try:
             async with sandbox.session() as vipps:

@@ -23,7 +23,7 @@ from examples.shop.settings import Settings
 from vipps_async import RetryPolicy, SqliteJournal, Timeouts
 from vipps_async.sandbox import Fault, PaymentSnapshot
 from vipps_async.sandbox.pages.layout import LANDING_PATH
-from vipps_async.testing import Sandbox
+from vipps_async.testing import Sandbox, SandboxSettings
 
 __all__ = [
     "LOST",
@@ -186,7 +186,7 @@ async def running_shop(
         look_after_every: seconds; at its start the shop looks in any case.
     """
     async with (
-        Sandbox(rate_limits=False, express_allowed={"123456"}) as sandbox,
+        Sandbox(settings=SandboxSettings(express={"123456"}), rate_limits=False) as sandbox,
         opened(sandbox, data, api=api, password=password, look_after_every=look_after_every) as shop,
     ):
         yield shop

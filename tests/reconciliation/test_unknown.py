@@ -21,7 +21,7 @@ from vipps_async.journals.entries import Outcome
 from vipps_async.reconciliation import ComparedOperation, Comparison, Day, compare_entries, entries_of_day
 from vipps_async.reconciliation.day import KnownOperation
 from vipps_async.reconciliation.unknown import unknown_to_journal
-from vipps_async.sandbox import Fault
+from vipps_async.sandbox import Fault, SandboxSettings
 from vipps_async.testing import Sandbox
 
 TODAY = Day.of("today", "UTC")
@@ -218,7 +218,7 @@ def test_an_answer_about_another_payment_is_no_history() -> None:
 
 async def test_what_a_sales_unit_captures_by_itself_is_nobodys_operation(journal: MemoryJournal) -> None:
     """Direct capture: the customer's acceptance is the capture, and no system has asked for it."""
-    async with Sandbox(rate_limits=False, direct_capture={MSN}) as sandbox:
+    async with Sandbox(settings=SandboxSettings(direct_capture={MSN}), rate_limits=False) as sandbox:
         stock_one(sandbox, "order-0", 10_000)
         async with sandbox.session(journal=journal) as vipps:
             await vipps.ecom.refund("order-0", amount=100, transaction_text="x")

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at, shop
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """Without rate limits, so that tests may call as they need."""
-    async with SandboxServer(rate_limits=False, sub_delay=0.0) as server:
+    async with SandboxServer(settings=SandboxSettings(sub_delay=0.0), rate_limits=False) as server:
         yield server
 
 

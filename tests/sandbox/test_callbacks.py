@@ -12,7 +12,15 @@ import aiohttp
 import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at, until
-from vipps_async.sandbox import Address, Customer, SandboxCredentials, SandboxError, SandboxServer, State
+from vipps_async.sandbox import (
+    Address,
+    Customer,
+    SandboxCredentials,
+    SandboxError,
+    SandboxServer,
+    SandboxSettings,
+    State,
+)
 from vipps_async.sandbox.network import callbacks as callbacks_module
 from vipps_async.sandbox.wire import ecom as ecom_module
 from vipps_async.sandbox.wire.face import CALLBACK_TIMEOUT, CallbackJob
@@ -86,7 +94,7 @@ async def test_a_refused_reservation_is_told(sandbox: SandboxServer, merchant: M
 async def test_direct_capture_is_told_as_sale(place: Shop) -> None:
     """SALE, or SALE_FAILED; and the sales unit as a number, if asked to."""
     async with (
-        SandboxServer(direct_capture={"123456"}, numeric_callback_msn=True) as sandbox,
+        SandboxServer(settings=SandboxSettings(direct_capture={"123456"}, numeric_callback_msn=True)) as sandbox,
         merchant_at(sandbox.url) as merchant,
     ):
         await merchant.initiate("acme-1", merchantInfo=_calls_back(place))
@@ -426,7 +434,7 @@ async def test_too_many_callbacks_are_lost(place: Shop, monkeypatch: pytest.Monk
 @pytest.fixture
 async def slow_sub() -> AsyncIterator[SandboxServer]:
     """A sandbox where `sub` takes two seconds of its clock to appear."""
-    async with SandboxServer(sub_delay=2.0, rate_limits=False, nin_allowed={"123456"}) as server:
+    async with SandboxServer(settings=SandboxSettings(sub_delay=2.0, nin={"123456"}), rate_limits=False) as server:
         yield server
 
 
@@ -512,7 +520,9 @@ async def test_an_error_in_the_workers_is_seen(
     monkeypatch.setattr(sender, "call", broken)
     await sender.start()
     for _ in range(2):
-        sender.send(CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None))
+        sender._queue.put_nowait(
+            CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None)
+        )
     with pytest.raises(ExceptionGroup):
         await sender.delivered()
     with pytest.raises(ExceptionGroup):
@@ -539,7 +549,7 @@ async def test_user_info_belongs_to_the_sales_unit() -> None:
         )
         for name, msn in (("client", "123456"), ("other", "654321"))
     )
-    async with SandboxServer(credentials=[mine, other], sub_delay=0.0) as sandbox:
+    async with SandboxServer(settings=SandboxSettings(credentials=[mine, other], sub_delay=0.0)) as sandbox:
         async with merchant_at(sandbox.url, log_in=False) as merchant:
             merchant.headers["Ocp-Apim-Subscription-Key"] = "client-key"
             await merchant.log_in()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
-from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at, until
-from vipps_async.sandbox import Fault, SandboxServer, State
-from vipps_async.sandbox.ledger import changes as changes_module
+from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at
+from vipps_async.sandbox import Fault, SandboxServer, SandboxSettings, State
 from vipps_async.sandbox.pages import dashboard as dashboard_module
 
 ORDER = f"/sandbox/payments/{MSN}/acme-1"
-SWITCHES = "/sandbox/switches"
-PAGES = ("/", "/sandbox/requests", SWITCHES, ORDER)
+CONTROLS = "/sandbox/controls"
+PAGES = ("/", "/sandbox/requests", CONTROLS, ORDER)
 #: Markup, quotes, text that turns the line around, an end of a comment, a NUL.
 HOSTILE = "<script>alert(1)</script>\"'&\u202egpj.exe\u2066-->\x00"
 
@@ -76,7 +74,10 @@ async def test_all_payments_with_state_and_sums(sandbox: SandboxServer, merchant
 async def test_what_is_captured_or_paid_back_says_so(captured: int, refunded: int, direct: bool, word: str) -> None:  # noqa: FBT001
     """A payment of which money has moved is not shown as a reservation, in the list, on its page or in the news."""
     units = {MSN} if direct else set()
-    async with SandboxServer(direct_capture=units) as sandbox, merchant_at(sandbox.url) as merchant:
+    async with (
+        SandboxServer(settings=SandboxSettings(direct_capture=units)) as sandbox,
+        merchant_at(sandbox.url) as merchant,
+    ):
         await merchant.initiate("acme-1")
         await sandbox.approve("acme-1")
         if captured:
@@ -140,7 +141,7 @@ async def test_two_sales_units_with_one_order_id(sandbox: SandboxServer, merchan
 
 
 async def test_pages_that_are_not_there(merchant: Merchant) -> None:
-    """No payment, no file, no action, no switch: 404."""
+    """No payment, no file, no action, no control: 404."""
     await merchant.initiate("acme-1")
     assert (await _get(merchant, f"/sandbox/payments/{MSN}/none"))[0] == 404
     assert (await _get(merchant, "/sandbox/payments/1/acme-1"))[0] == 404
@@ -148,7 +149,7 @@ async def test_pages_that_are_not_there(merchant: Merchant) -> None:
     assert (await _get(merchant, "/sandbox/pages/..%2Fframe.py"))[0] == 404
     assert (await _post(merchant, f"{ORDER}/steal"))[0] == 404
     assert (await _post(merchant, f"/sandbox/payments/{MSN}/none/approve"))[0] == 404
-    assert (await _post(merchant, f"{SWITCHES}/self-destruction"))[0] == 404
+    assert (await _post(merchant, f"{CONTROLS}/self-destruction"))[0] == 404
 
 
 async def test_an_action_that_there_is_not_is_answered_with_those_that_there_are(merchant: Merchant) -> None:
@@ -186,7 +187,7 @@ async def test_the_bank_refuses_a_test_amount(sandbox: SandboxServer, merchant: 
     assert "will not know for an hour" in (await _get(merchant, other))[1]
     await _post(merchant, f"{other}/approve")
     assert "REGISTER" in (await _get(merchant, other))[1]
-    await _post(merchant, f"{SWITCHES}/clock", step="1 hour (a token expires)")
+    await _post(merchant, f"{CONTROLS}/clock", seconds="3600")
     assert sandbox.payment("acme-2").state is State.RESERVE
 
 
@@ -298,24 +299,24 @@ async def test_a_consent_removal_hides_the_customer(sandbox: SandboxServer, merc
 async def test_faults_are_scripted_and_cleared(sandbox: SandboxServer, merchant: Merchant) -> None:
     """The forms do what the Python interface does, and the page shows what is set and what has happened."""
     form = {"operation": "capture", "fault": "HTTP_503_AFTER", "times": "2", "order": "acme-1"}
-    assert (await _post(merchant, f"{SWITCHES}/script", **form))[0] == 303
+    assert (await _post(merchant, f"{CONTROLS}/script", **form))[0] == 303
     assert sandbox.faults.scripts == {("capture", "acme-1"): (Fault.HTTP_503_AFTER,) * 2}
     chance = {"rate": "12.5", "seed": "42", "operations": "details", "kinds": "HTTP_429"}
-    assert (await _post(merchant, f"{SWITCHES}/randomise", **chance))[0] == 303
+    assert (await _post(merchant, f"{CONTROLS}/randomise", **chance))[0] == 303
     randomness = sandbox.faults.randomness
     assert randomness is not None
     assert (randomness.rate, randomness.seed, randomness.kinds) == (0.125, 42, (Fault.HTTP_429,))
     await merchant.initiate("acme-1")
     await merchant.capture("acme-1")
-    _, html, _ = await _get(merchant, SWITCHES)
+    _, html, _ = await _get(merchant, CONTROLS)
     for text in ("12.5% of the requests", "at details", "seed 42", "HTTP_503_AFTER", "Faults so far"):
         assert text in html
-    assert (await _post(merchant, f"{SWITCHES}/clear"))[0] == 303
+    assert (await _post(merchant, f"{CONTROLS}/clear"))[0] == 303
     assert not sandbox.faults.active
 
 
 @pytest.mark.parametrize(
-    ("switch", "form"),
+    ("control", "form"),
     [
         ("script", {"operation": "capture", "fault": "NONE", "times": "1"}),
         ("script", {"operation": "steal", "fault": "HTTP_429", "times": "1"}),
@@ -326,20 +327,21 @@ async def test_faults_are_scripted_and_cleared(sandbox: SandboxServer, merchant:
         ("randomise", {"rate": "nan", "seed": "1"}),
         ("randomise", {"rate": "x", "seed": "1"}),
         ("randomise", {"rate": "1", "seed": "x"}),
-        ("clock", {"step": "a while"}),
-        ("clock", {"count": "1", "unit": "fortnights"}),
-        ("clock", {"count": "-1", "unit": "days"}),
-        ("clock", {"count": "inf", "unit": "days"}),
-        ("clock", {"count": "1e300", "unit": "days"}),
-        ("clock", {"count": "9999999", "unit": "days"}),
-        ("clock", {"unit": "days"}),
+        ("clock", {"seconds": "a while"}),
+        ("clock", {"count": "a few", "seconds": "86400"}),
+        ("clock", {"count": "-1", "seconds": "86400"}),
+        ("clock", {"count": "inf", "seconds": "86400"}),
+        ("clock", {"count": "inf", "seconds": "0"}),
+        ("clock", {"count": "1e300", "seconds": "86400"}),
+        ("clock", {"count": "9999999", "seconds": "86400"}),
+        ("clock", {"count": "1"}),
     ],
 )
 async def test_forms_that_make_no_sense(
-    sandbox: SandboxServer, merchant: Merchant, switch: str, form: dict[str, str]
+    sandbox: SandboxServer, merchant: Merchant, control: str, form: dict[str, str]
 ) -> None:
     """The page says what is wrong, and nothing changes."""
-    status, html, _ = await _post(merchant, f"{SWITCHES}/{switch}", **form)
+    status, html, _ = await _post(merchant, f"{CONTROLS}/{control}", **form)
     assert status == 400
     assert 'role="alert"' in html
     assert not sandbox.faults.active
@@ -349,52 +351,21 @@ async def test_the_clock_is_advanced(sandbox: SandboxServer, merchant: Merchant)
     """By a step or by any time; what came due has happened."""
     await merchant.initiate("acme-1")
     before = sandbox.clock.now()
-    await _post(merchant, f"{SWITCHES}/clock", count="1.5", unit="hours")
+    await _post(merchant, f"{CONTROLS}/clock", count="1.5", seconds="3600")
     assert 5_400 <= (sandbox.clock.now() - before).total_seconds() < 5_460
     assert sandbox.payment("acme-1").state is State.CANCEL
 
 
-async def test_open_pages_are_told_of_changes(sandbox: SandboxServer, merchant: Merchant) -> None:
-    """A change of an order is told in words; many of them in one message, and what is no change of an order without."""
-    async with merchant.session.get(f"{merchant.url}/sandbox/events") as stream:
-        assert stream.content_type == "text/event-stream"
-        assert (await stream.content.readline()).startswith(b"retry:")
-        await merchant.initiate("acme-1")
-        seen = b""
-        async with asyncio.timeout(5):
-            while b"Order acme-1: INITIATE." not in seen:
-                seen += await stream.content.readline()
-            await sandbox.approve("acme-1")
-            await merchant.capture("acme-1", 100)
-            await merchant.capture("acme-1", 200)
-            while b"changes. The last: Order acme-1: CAPTURE." not in seen:
-                seen += await stream.content.readline()
-            await _post(merchant, f"{SWITCHES}/clear")
-            while b'{"text":""}' not in seen:
-                seen += await stream.content.readline()
-    # Whoever has left is forgotten with the next thing that there is to tell.
-    await merchant.initiate("acme-2")
-    await until(lambda: not sandbox._changes._subscriptions)
-
-
-async def test_a_silent_stream_gives_signs_of_life(merchant: Merchant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without them nobody would find out that the other side is gone."""
-    monkeypatch.setattr(dashboard_module, "_SIGN_OF_LIFE", 0.01)
-    async with merchant.session.get(f"{merchant.url}/sandbox/events") as stream, asyncio.timeout(5):
-        while not (await stream.content.readline()).startswith(b": still here"):
-            pass
-
-
-async def test_streams_are_bounded_and_end_with_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One too many is refused; closing waits for none of them."""
-    monkeypatch.setattr(changes_module, "MAX_SUBSCRIPTIONS", 1)
-    sandbox = SandboxServer()
-    await sandbox.start()
-    async with merchant_at(sandbox.url) as merchant, merchant.session.get(f"{sandbox.url}/sandbox/events") as stream:
-        assert (await _get(merchant, "/sandbox/events"))[0] == 503
-        async with asyncio.timeout(1.5):
-            await sandbox.aclose()
-            await stream.read()
+async def test_pages_name_the_last_change(sandbox: SandboxServer, merchant: Merchant) -> None:
+    """Every page of the dashboard says in words what changed last, for who cannot see it change."""
+    assert '<p id="news" role="status" data-live></p>' in (await _get(merchant, "/"))[1]
+    await merchant.initiate("acme-1")
+    assert "Order acme-1: INITIATE." in (await _get(merchant, "/"))[1]
+    await sandbox.approve("acme-1")
+    await merchant.capture("acme-1", 100)
+    await _post(merchant, f"{CONTROLS}/clear")
+    for path in PAGES:
+        assert "Order acme-1: CAPTURE." in (await _get(merchant, path))[1]
 
 
 async def test_looking_is_not_recorded(sandbox: SandboxServer, merchant: Merchant) -> None:

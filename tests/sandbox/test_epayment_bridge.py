@@ -8,13 +8,15 @@ import pytest
 
 from tests.sandbox.driver import Merchant
 from tests.sandbox.epayment_driver import REFERENCE, Epayment, code, fields, values
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """With a second sales unit that captures directly."""
-    async with SandboxServer(rate_limits=False, sub_delay=0.0, direct_capture={"654321"}) as server:
+    async with SandboxServer(
+        settings=SandboxSettings(sub_delay=0.0, direct_capture={"654321"}), rate_limits=False
+    ) as server:
         yield server
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.sandbox.driver import MSN, Merchant, Shop
 from tests.sandbox.epayment_driver import REFERENCE, Epayment, code, epayment_at, fields, values
-from vipps_async.sandbox import SandboxError, SandboxServer
+from vipps_async.sandbox import SandboxError, SandboxServer, SandboxSettings
 
 SCOPE = {"scope": "name address email phoneNumber"}
 
@@ -35,7 +35,7 @@ GROUPS: list[dict[str, Any]] = [
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """With a sales unit that may use express checkout."""
-    async with SandboxServer(rate_limits=False, sub_delay=0.0, express_allowed={MSN}) as server:
+    async with SandboxServer(settings=SandboxSettings(sub_delay=0.0, express={MSN}), rate_limits=False) as server:
         yield server
 
 
@@ -204,7 +204,7 @@ async def test_shipping_survives_a_restart(tmp_path: Path) -> None:
     """The options, the choice, and whom to ask."""
     file = tmp_path / "state.db"
     async with (
-        SandboxServer(state=file, express_allowed={MSN}) as sandbox,
+        SandboxServer(settings=SandboxSettings(express={MSN}), state=file) as sandbox,
         epayment_at(sandbox.url) as shop,
     ):
         await shop.create(**_fixed())

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.sandbox.epayment_driver import REFERENCE, Epayment, code, epayment_at, values
-from vipps_async.sandbox import SandboxCredentials, SandboxServer
+from vipps_async.sandbox import SandboxCredentials, SandboxServer, SandboxSettings
 
 DANISH, FINNISH, BIG = "1234567", "7654321", "1111111"
 
@@ -17,10 +17,10 @@ DANISH, FINNISH, BIG = "1234567", "7654321", "1111111"
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """With a Danish unit, a Finnish one, and a Danish one with permits."""
     async with SandboxServer(
+        settings=SandboxSettings(
+            currencies={DANISH: "DKK", FINNISH: "EUR", BIG: "DKK"}, partial_capture={BIG}, late_capture={BIG}
+        ),
         rate_limits=False,
-        currencies={DANISH: "DKK", FINNISH: "EUR", BIG: "DKK"},
-        partial_capture_allowed={BIG},
-        late_capture_allowed={BIG},
     ) as server:
         yield server
 
@@ -119,7 +119,7 @@ async def test_keys_for_some_sales_units() -> None:
         subscription_key="subscription-key",
         merchant_serial_numbers={"123456"},
     )
-    async with SandboxServer(credentials=keys) as sandbox, epayment_at(sandbox.url) as shop:
+    async with SandboxServer(settings=SandboxSettings(credentials=[keys])) as sandbox, epayment_at(sandbox.url) as shop:
         assert (await shop.create()).status == 201
         shop.merchant.msn = "654321"
         refused = await shop.create()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at, shop
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 
 #: Øre.
 GOODS = 49_900
@@ -88,7 +88,10 @@ async def test_a_cancel_releases_both(sandbox: SandboxServer, merchant: Merchant
 
 async def test_direct_capture_takes_both(place: Shop) -> None:
     """A sales unit with direct capture has captured goods and shipping at once."""
-    async with SandboxServer(direct_capture={"123456"}) as sandbox, merchant_at(sandbox.url) as merchant:
+    async with (
+        SandboxServer(settings=SandboxSettings(direct_capture={"123456"})) as sandbox,
+        merchant_at(sandbox.url) as merchant,
+    ):
         await merchant.initiate("acme-1", GOODS, merchantInfo=express(place, PARCEL))
         await sandbox.approve("acme-1")
         await sandbox.callbacks_delivered()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import Merchant, merchant_at
-from vipps_async.sandbox import SandboxClock, SandboxCredentials, SandboxServer
+from vipps_async.sandbox import SandboxClock, SandboxCredentials, SandboxServer, SandboxSettings
 from vipps_async.sandbox.network.callers import TokenIssuer
 
 KEYS = SandboxCredentials(
@@ -29,7 +29,7 @@ DETAILS = "/ecomm/v2/payments/acme-1/details"
 @pytest.fixture
 async def strict() -> AsyncIterator[SandboxServer]:
     """Checks the keys of a merchant and of a partner."""
-    async with SandboxServer(credentials=[KEYS, PARTNER]) as server:
+    async with SandboxServer(settings=SandboxSettings(credentials=[KEYS, PARTNER])) as server:
         yield server
 
 
@@ -225,7 +225,7 @@ async def test_skipping_the_landing_page_and_nin_need_permission() -> None:
         answer = await merchant.initiate("acme-1", **nin)
         assert (answer.status, answer.codes) == (403, [("Merchant", "51")])
     async with (
-        SandboxServer(skip_landing_page_allowed={"123456"}, nin_allowed={"123456"}) as sandbox,
+        SandboxServer(settings=SandboxSettings(skip_landing_page={"123456"}, nin={"123456"})) as sandbox,
         merchant_at(sandbox.url) as merchant,
     ):
         assert (await merchant.initiate("acme-1", **skip)).status == 200

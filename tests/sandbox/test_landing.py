@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.sandbox.driver import METHOD, Merchant, Shop, merchant_at, until
-from vipps_async.sandbox import SandboxServer, State
+from vipps_async.sandbox import SandboxServer, SandboxSettings, State
 
 FALL_BACK = "https://example.com/result?order=acme-1&x=%2F"
 
@@ -212,7 +212,10 @@ async def test_a_known_number_stands_there(merchant: Merchant, browser: aiohttp.
 
 async def test_no_landing_page_where_it_is_skipped(browser: aiohttp.ClientSession) -> None:
     """The notification is on its way already: the link goes to the page that waits for the app."""
-    async with SandboxServer(skip_landing_page_allowed={"123456"}) as sandbox, merchant_at(sandbox.url) as merchant:
+    async with (
+        SandboxServer(settings=SandboxSettings(skip_landing_page={"123456"})) as sandbox,
+        merchant_at(sandbox.url) as merchant,
+    ):
         url = await _initiate(
             merchant, transaction={"skipLandingPage": True}, customerInfo={"mobileNumber": "91234567"}
         )

@@ -9,7 +9,7 @@ import pytest
 from tests.sandbox.driver import Merchant, Shop, merchant_at
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
-from vipps_async.sandbox.ledger.settings import Settings, SettingsError
+from vipps_async.sandbox.ledger.settings import SandboxSettings, SettingsError
 from vipps_async.sandbox.wire.ecom_errors import UNIT_CODES, refusal_for
 
 
@@ -175,9 +175,11 @@ async def test_settings_that_make_no_sense(sandbox: SandboxServer, merchant: Mer
 
 def test_settings_are_read_as_they_are_written() -> None:
     """What `as_json` shows, keys aside, is what `change` takes."""
-    settings = Settings(unit_codes=UNIT_CODES, direct_capture={"123456"}, refused_units={"123456": "31"}, sub_delay=3.0)
+    settings = SandboxSettings(
+        unit_codes=UNIT_CODES, direct_capture={"123456"}, refused_units={"123456": "31"}, sub_delay=3.0
+    )
     shown = settings.as_json()
-    other = Settings(unit_codes=UNIT_CODES)
+    other = SandboxSettings(unit_codes=UNIT_CODES)
     other.change(shown)
     assert other.as_json() == shown
     with pytest.raises(SettingsError, match="there is no setting 'x'"):

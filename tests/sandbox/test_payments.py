@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.sandbox.driver import Merchant, merchant_at
-from vipps_async.sandbox import SandboxError, SandboxServer, State
+from vipps_async.sandbox import SandboxError, SandboxServer, SandboxSettings, State
 
 
 async def test_a_payment_from_initiate_to_refund(sandbox: SandboxServer, merchant: Merchant) -> None:
@@ -255,7 +255,10 @@ async def test_refunds_end_after_365_days(sandbox: SandboxServer, merchant: Merc
 
 async def test_direct_capture() -> None:
     """A direct-capture sales unit's payment is a SALE: captured at once, refundable, never captured or cancelled."""
-    async with SandboxServer(rate_limits=False, direct_capture={"123456"}) as sandbox, merchant_at(sandbox.url) as shop:
+    async with (
+        SandboxServer(settings=SandboxSettings(direct_capture={"123456"}), rate_limits=False) as sandbox,
+        merchant_at(sandbox.url) as shop,
+    ):
         await shop.initiate("acme-1")
         sold = await sandbox.approve("acme-1")
         assert (sold.state, sold.captured) == (State.SALE, 49900)
@@ -344,7 +347,10 @@ async def test_force_approve_wants_the_right_token_and_number(merchant: Merchant
 
 async def test_force_approve_is_not_for_express_nor_pushed_payments() -> None:
     """Both are refused with 91."""
-    async with SandboxServer(skip_landing_page_allowed={"123456"}) as sandbox, merchant_at(sandbox.url) as merchant:
+    async with (
+        SandboxServer(settings=SandboxSettings(skip_landing_page={"123456"})) as sandbox,
+        merchant_at(sandbox.url) as merchant,
+    ):
         express = {
             "paymentType": "eComm Express Payment",
             "consentRemovalPrefix": "https://example.com/consents",

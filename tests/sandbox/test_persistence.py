@@ -17,7 +17,7 @@ import pytest
 
 from tests.sandbox.driver import METHOD, merchant_at, shop
 from tests.sandbox.epayment_driver import REFERENCE, Epayment
-from vipps_async.sandbox import SandboxClock, SandboxServer, SandboxStateError, State
+from vipps_async.sandbox import SandboxClock, SandboxServer, SandboxSettings, SandboxStateError, State
 from vipps_async.sandbox.ledger import state_file as state_module
 from vipps_async.sandbox.ledger.orders import OrderBook
 from vipps_async.sandbox.ledger.registrations import Registrations
@@ -28,7 +28,7 @@ HOOKS = "/webhooks/v1/webhooks"
 
 
 def _server(file: Path) -> SandboxServer:
-    return SandboxServer(rate_limits=False, sub_delay=0.0, state=file)
+    return SandboxServer(settings=SandboxSettings(sub_delay=0.0), rate_limits=False, state=file)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import Answer, Merchant, merchant_at
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 
 SETTINGS = "/sandbox/settings"
 
@@ -45,7 +45,10 @@ async def test_by_default_the_key_is_required(sandbox: SandboxServer, reserved: 
 
 async def test_a_sandbox_can_be_made_that_takes_them() -> None:
     """With `request_id_required=False` each one moves money, and none is taken for the repetition of another."""
-    async with SandboxServer(request_id_required=False) as sandbox, merchant_at(sandbox.url) as merchant:
+    async with (
+        SandboxServer(settings=SandboxSettings(request_id_required=False)) as sandbox,
+        merchant_at(sandbox.url) as merchant,
+    ):
         await merchant.initiate("acme-1")
         await sandbox.approve("acme-1")
         for _ in range(2):

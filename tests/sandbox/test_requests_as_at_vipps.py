@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import EXPRESS, METHOD, Merchant, Shop, merchant_at
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxServer, SandboxSettings
 
 # -- requests that are taken -------------------------------------------------------------------------------------------
 
@@ -140,7 +140,10 @@ async def test_what_is_ignored_is_counted_and_shown(sandbox: SandboxServer, merc
 
 async def test_a_strict_sandbox_refuses_what_is_ignored() -> None:
     """Not as Vipps does, but to find misspelt names: with `strict` they are refused, and so are nulls."""
-    async with SandboxServer(strict=True, rate_limits=False) as sandbox, merchant_at(sandbox.url) as merchant:
+    async with (
+        SandboxServer(settings=SandboxSettings(strict=True), rate_limits=False) as sandbox,
+        merchant_at(sandbox.url) as merchant,
+    ):
         misspelt = await merchant.initiate(transaction={"skiplandingpage": True})
         assert misspelt.codes == [("InvalidRequest", "transaction.skiplandingpage")]
         assert (await merchant.initiate(merchantInfo={"isApp": None})).codes == [

@@ -12,7 +12,7 @@ import pytest
 import vipps_async.sandbox
 from tests.sandbox.driver import Merchant, merchant_at, until
 from vipps_async import Credentials
-from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer, State
+from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer, SandboxSettings, State
 from vipps_async.sandbox import server as server_module
 
 
@@ -159,8 +159,7 @@ async def test_an_error_in_the_tick_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(server_module, "_TICK", 0.001)
     sandbox = SandboxServer()
     await sandbox.start()
-    ticker = sandbox._ticker
-    assert ticker is not None
+    (ticker,) = (task for task in asyncio.all_tasks() if task.get_name() == "vipps sandbox time")
 
     def broken() -> None:
         raise LookupError("broken on purpose")
@@ -171,21 +170,22 @@ async def test_an_error_in_the_tick_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
         await sandbox.aclose()
 
 
-@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
-def test_keys_of_a_session_are_refused_when_the_sandbox_is_made(*, several: bool) -> None:
-    """A sandbox that was given a session's `Credentials` says what it wants, before any request is answered 500."""
-    keys: Any = Credentials(client_id="a", client_secret="b", subscription_key="c", merchant_serial_number="123456")
-    with pytest.raises(TypeError, match=r"credentials must be SandboxCredentials.*, not Credentials"):
-        SandboxServer(credentials=[keys] if several else keys)
+def test_keys_of_a_session_are_refused_before_the_sandbox_is_made() -> None:
+    """Settings with a session's `Credentials`, or with keys that are no list, say what they want."""
+    own: Any = Credentials(client_id="a", client_secret="b", subscription_key="c", merchant_serial_number="123456")
+    one: Any = SandboxCredentials(client_id="a", client_secret="b", subscription_key="c")
+    for wrong in (own, [own], [one, own], one):
+        with pytest.raises(TypeError, match=r"credentials is a list of SandboxCredentials\(client_id=…"):
+            SandboxSettings(credentials=wrong)
 
 
-async def test_one_set_of_keys_needs_no_list() -> None:
-    """A single SandboxCredentials is as good as a list of one."""
-    keys = SandboxCredentials(client_id="client-id", client_secret="client-secret", subscription_key="key")
-    async with SandboxServer(credentials=keys) as sandbox, merchant_at(sandbox.url, log_in=False) as merchant:
-        assert (await merchant.log_in()).status == 401
-        merchant.headers["Ocp-Apim-Subscription-Key"] = "key"
-        assert (await merchant.log_in()).status == 200
+async def test_settings_of_the_sandbox_are_a_copy() -> None:
+    """What is changed in one sandbox stays in it: settings may be given to several."""
+    given = SandboxSettings(strict=True)
+    async with SandboxServer(settings=given) as one, SandboxServer(settings=given) as other:
+        one.settings.strict = False
+        assert other.settings.strict
+    assert given.strict
 
 
 async def test_closing_while_connections_are_refused() -> None:

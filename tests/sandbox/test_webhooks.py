@@ -18,7 +18,7 @@ from attrs import define, field
 
 from tests.sandbox.driver import Merchant, merchant_at
 from tests.sandbox.epayment_driver import REFERENCE, Epayment
-from vipps_async.sandbox import Fault, SandboxClock, SandboxCredentials, SandboxServer
+from vipps_async.sandbox import Fault, SandboxClock, SandboxCredentials, SandboxServer, SandboxSettings
 from vipps_async.sandbox.network import webhooks as webhooks_module
 from vipps_async.sandbox.network.webhooks import pause_before
 
@@ -62,7 +62,9 @@ async def listener() -> AsyncIterator[Listener]:
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """With a clock that only the test moves."""
-    async with SandboxServer(rate_limits=False, sub_delay=0.0, clock=SandboxClock(running=False)) as server:
+    async with SandboxServer(
+        settings=SandboxSettings(sub_delay=0.0), rate_limits=False, clock=SandboxClock(running=False)
+    ) as server:
         yield server
 
 
@@ -164,7 +166,10 @@ async def test_keys_of_another_sales_unit() -> None:
         subscription_key="subscription-key",
         merchant_serial_numbers={"123456"},
     )
-    async with SandboxServer(credentials=keys) as sandbox, merchant_at(sandbox.url, "654321") as merchant:
+    async with (
+        SandboxServer(settings=SandboxSettings(credentials=[keys])) as sandbox,
+        merchant_at(sandbox.url, "654321") as merchant,
+    ):
         assert (await merchant.call("GET", HOOKS)).status == 403
 
 

@@ -63,11 +63,11 @@ import pytest
 
 @pytest.fixture
 def vipps_sandbox_options():
-    return {"direct_capture": {"123456"}, "longest_wait": None}
+    return {"rate_limits": False, "longest_wait": None}
 
 def test_options(vipps_sandbox_thread):
     sandbox = vipps_sandbox_thread._sandbox
-    assert "123456" in sandbox.settings.direct_capture
+    assert sandbox._services.limits is None
     assert sandbox.waits.longest is None
 """)
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")

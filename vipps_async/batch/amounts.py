@@ -1,4 +1,4 @@
-"""Reads the amounts of a batch file: in the unit that was said, and never anything in between."""
+"""Reads the amounts of a batch file in the unit that is given; an ambiguous amount is refused."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class SumsByUnit:
         return NOT_GIVEN
 
     def question(self) -> str:
-        """Say what would move in each unit."""
+        """Return the sum in each unit, as text."""
         told = ", ".join(f"{self._told(unit)} if they are {unit.word}" for unit in self.api.units)
         return f"nothing says what the amounts are counted in: {told}"
 
@@ -181,7 +181,7 @@ class SumsByUnit:
 
     @property
     def advice(self) -> str:
-        """How to say it."""
+        """How to name the unit, as text."""
         names = [unit.name for unit in self.api.units]
         options = " or ".join(f"--unit {unit.name} for {unit.word}" for unit in self.api.units)
         return f"say {options}, or call the column amount_{' or amount_'.join(names)}"

@@ -1,4 +1,4 @@
-"""Holds rows that may repeat what was begun or done before: by their own file, and by a journal."""
+"""Holds rows that may repeat an operation of their own file or of a journal: held rows are not sent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def met_by(
     api: str,
     file_keys: Collection[str] = (),
 ) -> Entry | None:
-    """Return what a row meets: an operation that was begun or done, and may be the very same operation.
+    """Return the earlier operation that a row may repeat: one that was begun or done.
 
     Text, file, batch and API do not matter: none of them makes another operation. Two different references do, so two
     entries of one API that both have one never meet; over two APIs the same reference is the same operation, whatever

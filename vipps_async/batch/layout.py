@@ -1,4 +1,4 @@
-"""What is known of a batch file before it is read: its format, its columns, and what its amounts are counted in."""
+"""The layout of a batch file: its format, its columns, and the unit of its amounts, as given before it is read."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def reference_heading(api: PaymentApi) -> str:
 
 @frozen(kw_only=True)
 class Layout:
-    """What is known of a batch file before it is read."""
+    """The layout of a batch file, as given before it is read."""
 
     api: PaymentApi
     operation: BatchOperation

@@ -1,4 +1,4 @@
-"""What a file would still move: without the rows that the journal has as done, and those that are held."""
+"""Adds up what a file would still move, without rows that the journal has as done and rows that are held."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AT_ONCE = 64
 
 @frozen(kw_only=True)
 class LeftToMove:
-    """What somebody who is asked about a file agrees to."""
+    """The sum of a file that is still to be moved, which a person is asked about."""
 
     #: What the other rows ask for.
     asked: RequestedTotals

@@ -1,4 +1,4 @@
-"""Reads the lines of a batch file: decodes them, takes the file's digest, and finds out what is no such file."""
+"""Reads the lines of a batch file: decodes them, computes the file's digest, and refuses other kinds of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says why a row is refused: what stands under its key with other content, or what the payment has less than asked."""
+"""Explains why a row is refused: its key has other content in the journal, or the payment has less than is asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch's rows as SQLite and PostgreSQL hold them, and the report that is written of them."""
+"""The rows of a batch as SQLite and PostgreSQL store them, and the report that is made of them."""
 
 from __future__ import annotations
 

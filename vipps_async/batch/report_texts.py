@@ -1,4 +1,4 @@
-"""What a batch's report says of a row beside its outcome: whether money moved, and what to do now."""
+"""Texts of a batch's report for each row: whether money moved, and what to do now."""
 
 from __future__ import annotations
 

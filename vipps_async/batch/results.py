@@ -1,4 +1,4 @@
-"""What became of one row of a batch, and how an error is told from another kind of error there."""
+"""The result of one row of a batch, and the outcome that each kind of error means."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class Hold:
 
 @frozen(kw_only=True)
 class RowResult:
-    """What became of one row."""
+    """The result of one row."""
 
     row: BatchRow
     """The row."""

@@ -1,4 +1,4 @@
-"""What a run settles before its rows: noted beforehand, and counted with its row, or beside the rows of the file."""
+"""Settles the open operations of the journal before a run, and counts them with its rows or beside the file."""
 
 from __future__ import annotations
 

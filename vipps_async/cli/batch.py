@@ -1,4 +1,4 @@
-"""`vipps-async batch`: captures, refunds or cancels what a file says, and tells the truth about every row."""
+"""`vipps-async batch`: captures, refunds or cancels the payments of a file, and reports the outcome of every row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of a batch in a database have in common: the options that name it, what it needs, its failures."""
+"""Helpers of commands for batches in a database: its options, its extra, its failures."""
 
 from __future__ import annotations
 

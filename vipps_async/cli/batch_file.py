@@ -1,4 +1,4 @@
-"""What every `vipps-async batch` command does with a file: reads it whole, says what is wrong, knows the statuses."""
+"""Reads the file of every `vipps-async batch` command: checks it whole, reports errors, asks, maps exit statuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vipps-async batch submit`, `status`, `report` and `withdraw`: a batch whose rows are in a database."""
+"""`vipps-async batch submit`, `status`, `report` and `withdraw`: batches whose rows are in a database."""
 
 from __future__ import annotations
 

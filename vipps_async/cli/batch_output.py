@@ -1,4 +1,4 @@
-"""What a batch shows: how far it is, its sums at the end, and its report in a file that is checked beforehand."""
+"""The output of a batch: progress, sums at the end, and the report, whose file is checked beforehand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command as click has it: declared by its options, read into one value, and run afterwards in the event loop."""
+"""Commands on top of click: declared by options, parsed into one value, and run afterwards in the event loop."""
 
 from __future__ import annotations
 

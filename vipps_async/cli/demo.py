@@ -49,12 +49,12 @@ _TOLD: Final = {
 
 
 class StepFailed(Exception):  # noqa: N818 - ends the walk; printed, never raised to a caller
-    """A step did something else than it should."""
+    """A step had another result than it should."""
 
 
 @frozen
 class Walk:
-    """The quick start as a walk: every step is carried out, shown and checked."""
+    """The steps of the quick start: each is carried out, shown and checked."""
 
     vipps: VippsSession
     api: PaymentApi

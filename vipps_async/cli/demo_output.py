@@ -1,4 +1,4 @@
-"""How the demo shows itself: as text while it happens, or as one JSON document at the end."""
+"""The output of the demo: text while it runs, or one JSON document at the end."""
 
 from __future__ import annotations
 

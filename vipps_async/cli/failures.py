@@ -1,4 +1,4 @@
-"""Which exit status an error is, by one rule for all commands, and the JSON object of each that told people only."""
+"""Maps errors to exit statuses, by one rule for all commands, and to the JSON object of `--json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which journal file a command uses, and how it is opened: one a world and user, unless another one is named."""
+"""Finds and opens the journal file of a command: one for each world and user, unless another one is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a journal has open that recovery may send again: counted, named, and asked about before it is."""
+"""The open operations of a journal that recovery may send again: counts them, lists them, and asks before it does."""
 
 from __future__ import annotations
 

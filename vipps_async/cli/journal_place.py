@@ -1,4 +1,4 @@
-"""Which journal a command means, a file or a PostgreSQL database: by its options, by variables, or its own one."""
+"""Finds the journal of a command, a file or a PostgreSQL database: by options, by variables, or the default one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vipps-async journal reconcile`: holds what a journal has as done on a day against Vipps, for the books."""
+"""`vipps-async journal reconcile`: compares what a journal has as done on a day with Vipps, for bookkeeping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `vipps-async journal` says of entries and recoveries: for people and for machines."""
+"""Renders entries and recoveries for `vipps-async journal`, as text and as JSON."""
 
 from __future__ import annotations
 

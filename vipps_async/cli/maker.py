@@ -1,4 +1,4 @@
-"""Which API made a payment: by the journal, and by which APIs know payments of others."""
+"""Finds out which API made a payment: from the journal, and from the API that answers for it."""
 
 from __future__ import annotations
 

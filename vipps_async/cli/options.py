@@ -1,4 +1,4 @@
-"""Options that several commands have, and how what is typed there is read: refused before anything is sent."""
+"""Options that several commands share, and the parsing of their values, before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prints what commands have to say, where nothing steers a terminal and no full disk ends anything."""
+"""Prints the output of commands: escaped for terminals, and safe against full disks."""
 
 from __future__ import annotations
 

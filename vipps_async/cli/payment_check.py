@@ -1,4 +1,4 @@
-"""What the journal has against a capture, refund or cancel by hand: whose key it is, and what is undecided."""
+"""Checks a capture, refund or cancel against the journal: the owner of its key, and undecided operations."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import click
 from vipps_async.cli.commands import Command, Options, UsageError
 from vipps_async.cli.options import Reader, number_from
 from vipps_async.cli.output import emit, plain, say
-from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer
+from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer, SandboxSettings
 from vipps_async.sandbox.ledger.settings import CURRENCIES, SALES_UNIT, TOLD_KEYS
 from vipps_async.sandbox.server import FACES
 
@@ -210,31 +210,34 @@ async def _run(options: Options) -> int:
     # What the sandbox warns of, such as listening to others.
     logging.basicConfig(format="%(levelname)s: %(message)s")
     given = [*options.keys, *(replace(keys, partner=True) for keys in options.partner_keys)]
+    settings = SandboxSettings(
+        # Not any: who comes to this port by mistake, meaning another sandbox, is refused.
+        credentials=None if options.any_keys else given or [TOLD_KEYS],
+        direct_capture=frozenset(options.direct_capture),
+        skip_landing_page=frozenset(options.skip_landing_page),
+        nin=frozenset(options.nin),
+        currencies=dict(options.currency),
+        partial_capture=frozenset(options.partial_capture),
+        late_capture=frozenset(options.late_capture),
+        long_living=frozenset(options.long_living),
+        express=frozenset(options.express),
+        refused_units=dict(options.refuse),
+        sub_delay=options.sub_delay,
+        unknown_for=options.unknown_for,
+        numeric_callback_msn=options.numeric_callback_msn,
+        strict=options.strict,
+        request_id_required=not options.request_id_optional,
+    )
     server = SandboxServer(
         host=options.host,
         port=options.port,
+        settings=settings,
         rate_limits=not options.no_rate_limits,
-        direct_capture=frozenset(options.direct_capture),
         token_lifetime=options.token_lifetime,
-        request_id_required=not options.request_id_optional,
-        # Not any: who comes to this port by mistake, meaning another sandbox, is refused.
-        credentials=None if options.any_keys else given or [TOLD_KEYS],
-        skip_landing_page_allowed=frozenset(options.skip_landing_page),
-        nin_allowed=frozenset(options.nin),
-        currencies=dict(options.currency),
-        partial_capture_allowed=frozenset(options.partial_capture),
-        late_capture_allowed=frozenset(options.late_capture),
-        long_living_allowed=frozenset(options.long_living),
-        express_allowed=frozenset(options.express),
-        sub_delay=options.sub_delay,
-        numeric_callback_msn=options.numeric_callback_msn,
-        strict=options.strict,
         allowed_hosts=[name for names in options.allowed_hosts for name in names],
         callback_hosts=[name for names in options.callback_hosts for name in names],
         state=options.state,
     )
-    server.settings.refused_units = dict(options.refuse)
-    server.settings.unknown_for = options.unknown_for
     if options.fault_rate:
         server.faults.randomise(rate=options.fault_rate, seed=options.seed)
     try:

@@ -1,4 +1,4 @@
-"""Reads what Vipps answered to an attempt: its result, or how the attempt failed."""
+"""Reads the response to an attempt: the result of the call, or how the attempt failed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ R = TypeVar("R")
 
 
 class AnswerReader:
-    """Reads the answers to attempts; what it says of them has no secrets.
+    """Reads the responses to attempts; errors that it makes hold no secrets.
 
     Args:
-        headers: know the credentials, which no error may show.
+        headers: the source of the credentials, which no error may show.
         clock: the time that a `Retry-After` is counted from.
-        secrets: what else no error may show: headers of a view.
+        secrets: further values that no error may show: headers of a view.
     """
 
     def __init__(self, headers: Headers, clock: Clock, *, secrets: tuple[str, ...] = ()) -> None:
@@ -97,7 +97,7 @@ class AnswerReader:
     def shown_answer(
         self, operation: Operation[Any], secrets: tuple[str, ...], token: Token | None, response: Response
     ) -> LastAnswer:
-        """Return of an answer what may be shown.
+        """Return the response as it may be shown: redacted.
 
         Args:
             operation: what was asked for.

@@ -18,7 +18,7 @@ __all__ = ["AttemptRecord", "FailedAttempt"]
 
 @frozen
 class FailedAttempt:
-    """One attempt that did not bring a result, with all that a retry rule may go by: the status stands in the error."""
+    """One attempt without a result, with all that retry rules use; the HTTP status is in `error`."""
 
     failure: FailureKind
     error: VippsError
@@ -29,7 +29,7 @@ class FailedAttempt:
 
     @property
     def retry_after(self) -> float | None:
-        """For how many seconds Vipps asks to wait; None: it does not say."""
+        """The seconds of `Retry-After`; None: Vipps sent none."""
         return self.error.retry_after if isinstance(self.error, ApiError) else None
 
 
@@ -46,7 +46,7 @@ class AttemptRecord:
     counted: int = 0
     #: How many attempts of this call ended because they could not be counted: the journal has none of them.
     uncounted: int = 0
-    #: Whether one look at the history without a pause is enough at the end: a recovery looks again another time.
+    #: Whether the history is read once at the end, without a pause: a recovery reads it again another time.
     one_look: bool = False
     #: When the last attempt was counted; None: the record's call has counted none itself.
     last_at: datetime | None = None
@@ -58,7 +58,7 @@ class AttemptRecord:
     ended: int = 0
     #: What the last attempt was refused with, or told that it was done before; None: it was answered otherwise.
     refusal: ApiError | None = None
-    #: Whether an answer spoke for an effect without proving one.
+    #: Whether a response suggests an effect without proving one.
     probable: bool = False
     #: The verdict on the operation, once the call is given up.
     verdict: Verdict | None = None
@@ -71,7 +71,7 @@ class AttemptRecord:
         return self.earlier_in_doubt + self.begun - self.ended
 
     def failed(self, attempt: FailedAttempt) -> FailedAttempt:
-        """Note how one attempt failed.
+        """Record how one attempt failed.
 
         Returns:
             The attempt. A key told as used is no refusal while an attempt with the same bytes is in doubt.
@@ -89,10 +89,10 @@ class AttemptRecord:
 
 
 def _is_last_word(failure: FailureKind, error: ApiError) -> bool:
-    # What was done before by somebody, and is not to be sent again: Vipps would say so each time.
+    # Done before by somebody, so not to be sent again: Vipps would answer the same each time.
     is_done_before = failure is FailureKind.UNSETTLED and not error.retryable
     return failure is FailureKind.REFUSED or is_done_before
 
 
-#: Vipps said that it succeeded, but the answer cannot be used, or proves nothing.
+#: A response of success that cannot be used, or proves nothing.
 _PROBABLE = frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT, FailureKind.UNPROVEN})

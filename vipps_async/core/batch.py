@@ -65,7 +65,7 @@ class OperationFacts:
     """All that batches and the command line know of one operation."""
 
     done: str
-    """What it is called when it is done."""
+    """The word for it when it is done."""
     amount: AmountRule
     """Whether it is given an amount. The key of one that can be stands in the payment's history."""
     left: Callable[[Remainders], int]
@@ -81,7 +81,7 @@ class OperationFacts:
 
 
 class BatchOperation(enum.Enum):
-    """What moves the money of a payment, one at a time or as a batch."""
+    """An operation that moves the money of a payment, alone or in a batch."""
 
     CAPTURE = "capture"
     REFUND = "refund"
@@ -91,7 +91,7 @@ class BatchOperation(enum.Enum):
 
     @property
     def done(self) -> str:
-        """What it is called when it is done."""
+        """The word for it when it is done."""
         return self.facts.done
 
     @property
@@ -157,7 +157,7 @@ _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
 
 def check_reference(value: object) -> str:
-    """Return a reference that no other one looks like.
+    """Return a reference that cannot be confused with another one.
 
     Raises:
         InvalidInputError: it is no text of 1 to 100 characters, has white space around it or other spaces than the
@@ -180,7 +180,7 @@ def check_reference(value: object) -> str:
 
 @frozen(kw_only=True)
 class BatchRow:
-    """What is to be done with one payment.
+    """One capture, refund or cancel of a batch.
 
     Its idempotency key follows from the sales unit, the operation, the payment and the `reference`; or, without a
     reference, from the file that it came from and its place there. Neither amount nor text is part of it: the same

@@ -1,4 +1,4 @@
-"""An API of an open session, as batches and the command line need it."""
+"""An API of an open session, for batches and the command line: its `PaymentApi`, runner and journal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BatchClient", "SupportsBatch"]
 
 @frozen(kw_only=True)
 class BatchClient:
-    """An API of an open session, as batches and the command line need it."""
+    """An API of an open session, for batches and the command line: its `PaymentApi`, runner and journal."""
 
     api: PaymentApi
     runner: Runner
@@ -31,9 +31,9 @@ class BatchClient:
     journal: Journal | None
 
     async def with_amount(self, command: PaymentCommand) -> PaymentCommand:
-        """Give a command that takes all its amount, for an API that must be told one: the one that it had before.
+        """Return a command without an amount with the amount of all that remains, for an API that must be given one.
 
-        What it had before stands in the journal, or in the payment's history: the same key asks for the same amount.
+        If the journal or the payment's history has the key, it is the amount there: the same key, the same amount.
 
         Raises:
             VippsError: the payment cannot be read, the journal failed, or nothing is left.

@@ -1,4 +1,4 @@
-"""The concurrency limit of a batch: it begins slowly, grows with good answers, and tells when to give up."""
+"""The concurrency limit of a batch: it starts low, grows with good responses, and says when to give up."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from vipps_async.core.rate_limit import SlotSource
 
 __all__ = ["BatchLimiter"]
 
-#: Answers that say "too much": throttled, unavailable, and a gateway that waited in vain.
+#: Statuses of overload: throttled, unavailable, gateway time-out.
 _TOO_MUCH = frozenset({429, 503, 504})
-#: What is left of the limit after answers that take ever longer.
+#: The factor of the limit when response times grow.
 _AFTER_SLOWING = 0.8
 #: Answers have slowed if their smoothed time is more than this many times the shortest of late, and by more seconds
 #: than a busy machine, here or there, needs to explain it.
 _SLOWED_TIMES, _SLOWED_SECONDS = 2.0, 0.1
-#: How much one more answer counts in the smoothed time.
+#: The weight of one more response in the smoothed time.
 _SMOOTHING = 0.05
 #: The shortest time is that of the last one to two of these spans, in seconds: a Vipps that is slower today than
 #: yesterday must not hold a batch down for ever.
@@ -31,13 +31,13 @@ _BATCH_FIRST_PAUSE, _BATCH_LONGEST_PAUSE = 1.0, 30.0
 
 
 class BatchLimiter(ConcurrencyLimiter):
-    """How many rows may run at the same time: more with every good answer, far fewer when Vipps asks for less.
+    """Limits how many rows run at once: more with every good response, far fewer when Vipps is overloaded.
 
-    It begins slowly. Answers that take ever longer slow it down too: they come before refusals.
+    It starts low. Growing response times lower it, too: they come before refusals.
     """
 
     def __init__(self, *, most: int, rate: SlotSource | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        """Begin slowly.
+        """Start at a low limit.
 
         Args:
             most: the highest limit there may be; at least 1.
@@ -65,14 +65,14 @@ class BatchLimiter(ConcurrencyLimiter):
         return self._circuit_open
 
     def attempted(self, now: float, seconds: float, status: int | None) -> None:
-        """Note one attempt.
+        """Record one attempt.
 
         Args:
             now: monotonic seconds.
             seconds: how long it took.
             status: the HTTP status; None: no answer came.
         """
-        # However used one gets to slow answers: those who wait for theirs have begun to give up.
+        # Whatever the usual time: from here on callers begin to give up.
         if status in _TOO_MUCH or seconds >= SLOW_ANSWER:
             self.slow_down(now)
             return
@@ -86,20 +86,20 @@ class BatchLimiter(ConcurrencyLimiter):
         """See `ConcurrencyLimiter`."""
         fell = super().slow_down(now, factor)
         if fell:
-            # What is on its way was sent at the old pace: only what comes after it tells about the new one.
+            # Requests under way were sent at the old rate: only later ones measure the new one.
             self._smoothed = None
         return fell
 
     def row_answered(self) -> None:
-        """Note a row of which Vipps said what became of it."""
+        """Record a row whose outcome is known."""
         self.succeeded()
         self._answered = True
 
     def row_failed(self, began: float, now: float, *, keys_refused: bool = False) -> None:
-        """Note a row that brought no usable answer.
+        """Record a row without a usable response.
 
         Args:
-            began: when the row was begun, in monotonic seconds: of rows that were on their way together one counts.
+            began: when the row was begun, in monotonic seconds: of rows that were under way together one counts.
             now: monotonic seconds.
             keys_refused: whether the keys were not accepted; if that is the very first answer, no other will follow.
         """

@@ -1,4 +1,4 @@
-"""The clock that core reads and sleeps on, passed in so that tests need not wait."""
+"""The clock that core reads and sleeps by; an argument, so that tests need not wait."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Clock", "SystemClock", "Timer", "Timers"]
 
 
 class Timer(Protocol):
-    """A call that is set for a moment."""
+    """A callback that is scheduled for a time."""
 
     def cancel(self) -> None:
-        """Leave the call out, unless it was made."""
+        """Cancel the callback, unless it has run."""
         ...
 
 
@@ -30,7 +30,7 @@ class Timers(Protocol):
     def call_at(
         self, when: float, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
     ) -> Timer:
-        """Call at a moment, in the running event loop."""
+        """Schedule a callback for a time of `time`, in the running event loop."""
         ...
 
 

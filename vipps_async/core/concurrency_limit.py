@@ -14,19 +14,19 @@ __all__ = ["AFTER_REFUSAL", "SLOW_ANSWER", "ConcurrencyLimiter"]
 
 #: Several signals within so many seconds are one: they come from requests that were on their way together.
 _ONE_SIGNAL = 1.0
-#: What is left of the limit after an answer that says "too much".
+#: The factor of the limit after a response of overload.
 AFTER_REFUSAL = 0.5
-#: An answer that takes so many seconds says so too. When Vipps is well it answers within a second, and it advises its
-#: callers to wait for at least 5: from then on they give up, and what they ask again makes a queue longer.
+#: A response that takes so many seconds counts as overload, too. Usually Vipps answers within a second, and it advises
+#: its callers to wait for at least 5: from then on they give up, and their repetitions make a queue longer.
 SLOW_ANSWER = 5.0
 
 
 class ConcurrencyLimiter:
-    """How much work may be under way: more with good answers, far less when Vipps is in trouble, none for a while.
+    """Limits how much work is under way: more with good responses, far less when Vipps is in trouble, none in a pause.
 
     Additive increase and multiplicative decrease, as in the network's own congestion control: until the first signal
-    the limit doubles with each round of answers, after it the limit grows by one a round. What counts as a signal, and
-    as a failure, is for whoever uses it to say.
+    the limit doubles with each round of responses, after it the limit grows by one a round. Its user decides what
+    counts as a signal, and as a failure.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class ConcurrencyLimiter:
         rate: SlotSource | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with the limit at `start`.
+        """Start at the limit `start`.
 
         Args:
             most: the highest limit there may be; at least 1.
             start: the limit in the beginning, but no more than `most`.
             pause_after: how many failures, one after the other, it takes until nothing is begun for a while.
-            first_pause: how long that is at first, in seconds; it doubles with each further failure ...
-            longest_pause: ... up to so many seconds.
+            first_pause: the first such pause, in seconds; it doubles with each further failure.
+            longest_pause: the longest pause, in seconds.
             rate: how many may begin a second; None: any number.
             now: tells the time in monotonic seconds.
         """
@@ -78,15 +78,15 @@ class ConcurrencyLimiter:
         return max(0.0, self._paused_until - now)
 
     def speed_up(self) -> None:
-        """Note a good answer."""
+        """Record a good response."""
         self._limit = min(self._most, self._limit + (1.0 if self._signalled_at is None else 1.0 / self._limit))
 
     def slow_down(self, now: float, factor: float = AFTER_REFUSAL) -> bool:
-        """Note a sign of trouble.
+        """Record a signal of trouble.
 
         Args:
             now: monotonic seconds.
-            factor: what is left of the limit.
+            factor: the limit is multiplied by it.
 
         Returns:
             Whether the limit fell; it does not if the last signal was a moment ago.
@@ -98,14 +98,14 @@ class ConcurrencyLimiter:
         return True
 
     def succeeded(self) -> None:
-        """Note that Vipps said what became of a piece of work: it is there."""
+        """Record work whose outcome is known: Vipps can be reached."""
         self._in_a_row = 0
 
     def failed(self, began: float, now: float) -> None:
-        """Note a piece of work to which Vipps gave no usable answer.
+        """Record work without a usable response.
 
         Args:
-            began: when it was begun, in monotonic seconds: of what was on its way together one counts.
+            began: when it was begun, in monotonic seconds: of work that was under way together one counts.
             now: monotonic seconds.
         """
         if began < self._failed_at:
@@ -124,7 +124,7 @@ class ConcurrencyLimiter:
         return self._closed.is_set()
 
     def close(self) -> None:
-        """Let nothing more in: whoever waits, or comes, is told so at once."""
+        """Let nothing more in: `acquire` returns False at once, also to those who wait."""
         self._closed.set()
         self._let_in()
 
@@ -132,7 +132,7 @@ class ConcurrencyLimiter:
         """Wait for a place and a slot. False: it is closed; else `release` must follow.
 
         Args:
-            sends: whether anything is sent for it; what asks nothing of Vipps needs a place only.
+            sends: whether anything is sent for it; else it needs a place, but no slot of the rate.
         """
         if self._inside >= self.limit and not self.is_closed:
             await self._place()
@@ -152,7 +152,7 @@ class ConcurrencyLimiter:
         return True
 
     def release(self) -> None:
-        """Give the place to whoever waits longest, or more of them if the limit has risen."""
+        """Give the place to the longest waiter, or more places if the limit has risen."""
         self._inside -= 1
         self._let_in()
 

@@ -81,7 +81,7 @@ def written_by(write: Callable[[Any], object]) -> Mapping[str, object]:
 
 
 class UnreadableAnswer(Exception):  # noqa: N818 - internal: the pipeline turns it into an UnexpectedResponseError
-    """The bytes are not what was promised.
+    """The bytes are not the JSON that a model wants.
 
     Attributes:
         reason: what is wrong: the path of the field and what it should be, never its value.

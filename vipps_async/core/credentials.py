@@ -14,7 +14,7 @@ _ADVICE = "look at the function that the session was given for its credentials; 
 
 
 async def ask_for_credentials(source: CredentialsSource, *, merchant_serial_number: str, within: float) -> Credentials:
-    """Return what the function gives.
+    """Return the credentials that the function returns.
 
     Args:
         source: the application's function, plain or async.
@@ -22,9 +22,9 @@ async def ask_for_credentials(source: CredentialsSource, *, merchant_serial_numb
         within: how long it may take, in seconds.
 
     Raises:
-        RequestNotSent: it raised something (its text may be confidential, so that only its class is told), or took too
+        RequestNotSent: it raised an error (only its class is named, since its text may be confidential), or took too
             long.
-        ConfigurationError: it gave something else, or the credentials of another sales unit.
+        ConfigurationError: it returned something else, or the credentials of another sales unit.
     """
     try:
         async with asyncio.timeout(within):

@@ -23,7 +23,7 @@ __all__ = ["STATUS_CLASSES", "Dialect", "ErrorRule", "FailureKind", "class_by_st
 
 
 class FailureKind(enum.Enum):
-    """What went wrong with one attempt."""
+    """How one attempt failed."""
 
     NOT_SENT = "not sent"
     THROTTLED = "throttled"
@@ -40,7 +40,7 @@ class FailureKind(enum.Enum):
 
     @property
     def doubtful(self) -> bool:
-        """Whether the attempt may have taken effect all the same."""
+        """Whether the attempt may have taken effect."""
         return self in _DOUBTFUL
 
 
@@ -59,7 +59,7 @@ _DOUBTFUL = frozenset(
 
 @frozen
 class ErrorRule:
-    """What one error code means."""
+    """The meaning of one error code."""
 
     #: The class of the error; None: the class that belongs to the operation.
     error: type[ApiError] | None
@@ -90,7 +90,7 @@ STATUS_CLASSES: dict[int, type[ApiError]] = {
 def class_by_status(
     status: int, _errors: Sequence[ErrorInfo], rule: ErrorRule | None, operation_error: type[ApiError]
 ) -> type[ApiError]:
-    """Choose the class of an error by its rule, else by the status: what a dialect does that says no more."""
+    """Choose the class of an error by its rule, else by the status: the default of a dialect."""
     if rule is not None:
         return rule.error or operation_error
     if status >= 500:

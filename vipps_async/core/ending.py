@@ -54,7 +54,7 @@ _UNUSABLE = frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT})
 
 @frozen(kw_only=True)
 class Ending:
-    """What is known when a call is given up."""
+    """The facts when a call is given up, from which the exception follows."""
 
     operation: Operation[Any]
     #: The last failure, and what kind it was.
@@ -68,7 +68,7 @@ class Ending:
     reason: str
 
     def to_raise(self) -> tuple[VippsError, VippsError | None]:
-        """Return the error to raise and its cause: the last failure itself if it had no effect, else what is known."""
+        """Return the error to raise and its cause: the last failure if it had no effect, else one by the verdict."""
         error = self.error
         if self.operation.repeat is Repeat.SAFE:
             error.effect = Effect.NONE
@@ -88,7 +88,7 @@ class Ending:
         return self._unknown(), error
 
     def _advice_after_lookup(self, evidence: NotApplied) -> str:
-        """Say what to do now that the history shows no effect: what a known code means is as true as before."""
+        """Return the advice when the history shows no effect; that of a known error code still holds."""
         codes = self.error.errors if isinstance(self.error, ApiError) else ()
         rules = [rule for rule in map(self.operation.dialect.rule_for, codes) if rule is not None]
         if not rules:

@@ -29,7 +29,7 @@ ReadError = Callable[[Item], Sequence[ErrorInfo]]
 
 @frozen
 class ErrorBody:
-    """What an answer says, as it was received: nothing of it may be shown before it is redacted."""
+    """The errors of a response body as received; they must be redacted before they are shown."""
 
     #: All errors, in order; none if the body is in no known shape.
     errors: tuple[ErrorInfo, ...]
@@ -70,7 +70,7 @@ def read_error_body(body: bytes, read_error: ReadError) -> ErrorBody:
 
 
 def _kind_of(body: bytes, length: int) -> tuple[str, bool]:
-    """Say what a body is that is no JSON, and whether it is HTML. Nothing of it is quoted but an HTML page's title."""
+    """Describe a body that is not JSON, and tell whether it is HTML; quotes nothing but the title of an HTML page."""
     size = f"of {length:,} bytes"
     window = body[:_WINDOW]
     try:

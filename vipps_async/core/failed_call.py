@@ -1,4 +1,4 @@
-"""Carries on a call whose first attempt failed: further attempts, looks at the history, and the error at its end."""
+"""Carries on a call whose first attempt failed: further attempts, lookups of the history, and the final error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Reconcile(Protocol[R]):
 
 @frozen(kw_only=True)
 class FailedCall(Generic[R]):
-    """A call after its first failure. What follows each failure is decided by the retry state; here it is done."""
+    """A call after its first failure. The retry state decides what follows each failure; this class does it."""
 
     call: Call[R]
     state: RetryState
@@ -58,7 +58,7 @@ class FailedCall(Generic[R]):
     settle_after: timedelta
 
     async def carry_on(self, failed: FailedAttempt) -> R:
-        """Bring the result, or raise the error that tells the truth.
+        """Return the result, or raise the final error.
 
         Args:
             failed: the first attempt.
@@ -133,7 +133,7 @@ class FailedCall(Generic[R]):
         return self._raise(error, cause)
 
     async def _look_until_decided(self, evidence: Evidence[R] | None) -> Evidence[R]:
-        """Look at the history until it has the operation as done, as far as the deadline allows: it lags."""
+        """Read the history until it shows the operation, as long as the deadline allows: entries appear late."""
         call, state = self.call, self.state
         looks = 0 if evidence is None else 1
         now = self.clock.monotonic
@@ -183,7 +183,7 @@ def _is_of_this_call_alone(call: Call[Any], record: AttemptRecord, evidence: Evi
 
 
 def _is_enough(call: Call[Any], evidence: Evidence[Any] | None) -> bool:
-    """Whether no further look at the history is of use."""
+    """Whether no further lookup of the history can change the outcome."""
     if evidence is None or isinstance(evidence, Applied):
         return evidence is not None
     # Whether a payment exists that nobody can pay matters to nobody for seconds: its history is read once.

@@ -12,7 +12,7 @@ _SUBSCRIPTION_KEY = "Ocp-Apim-Subscription-Key"
 
 
 class Headers:
-    """Makes the headers of each request. What does not change from call to call is built once."""
+    """Makes the headers of each request; those that all calls share are built once."""
 
     def __init__(self, settings: Settings) -> None:
         system = settings.system
@@ -36,7 +36,7 @@ class Headers:
         return bool(self._common)
 
     def take(self, credentials: Credentials) -> None:
-        """Make the headers with these credentials from now on."""
+        """Use these credentials from now on."""
         self._common = {
             "Accept": "application/json",
             _SUBSCRIPTION_KEY: credentials.subscription_key,

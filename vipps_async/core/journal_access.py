@@ -25,7 +25,7 @@ class JournalAccess:
         Args:
             journal: the journal.
             find_world: finds out which Vipps the calls go to.
-            log: is told each outcome that is overruled.
+            log: gets each outcome that is overruled.
         """
         self.journal = journal
         #: The sales units that the session acts for.
@@ -41,7 +41,7 @@ class JournalAccess:
         self._overruled_listeners: list[Callable[[Entry], None]] = []
 
     def new_owner(self) -> str:
-        """Return a name that no other call has, in any process."""
+        """Return a new name of a lease's owner: no other call has it, in any process."""
         return f"{self._name}-{next(self._numbers)}"
 
     async def open(self) -> None:

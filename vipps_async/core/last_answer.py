@@ -39,12 +39,12 @@ LAST: ContextVar[tuple[_Shows, Operation[Any], tuple[str, ...], Token | None, Re
 
 
 def last_answer() -> LastAnswer | None:
-    """Return what Vipps answered last in the task that asks: ``await vipps.ecom.capture(...)``, then `last_answer()`.
+    """Return the last response of Vipps in the current task: ``await vipps.ecom.capture(...)``, then `last_answer()`.
 
-    It is the answer to the last request that a call in this task has sent, of any session: a look-up, too, if the call
-    had to find out what became of it. A task begins with that of the task that made it. Calls that run in tasks of
-    their own (in `asyncio.gather`, in a batch, and the questions of `wait_for`) tell nothing to the task that waits
-    for them; their errors have `VippsError.response`.
+    It is the response to the last request that a call in this task has sent, of any session; also of a lookup, if the
+    call had to find out whether it took effect. A new task inherits that of the task that made it. Calls in other tasks
+    (in `asyncio.gather`, in a batch, and the reads of `wait_for`) do not change it here; their errors have
+    `VippsError.response`.
 
     Returns:
         The answer, redacted; None: there was none.

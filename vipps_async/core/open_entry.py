@@ -32,7 +32,7 @@ _PAYMENT_LIVES = timedelta(minutes=11)
 
 @define(eq=False)
 class Lane:
-    """A worker. All entries of a payment go to the same one, which keeps them in order."""
+    """The queue of a recovery worker. All entries of a payment go to the same one, which keeps them in order."""
 
     queue: asyncio.Queue[Entry | None]
     #: Payments of which an entry is not settled: what came after it must not be sent before it.
@@ -41,18 +41,18 @@ class Lane:
 
 @define(eq=False)
 class RecoveryRun:
-    """What all lanes of one recovery share."""
+    """The state that all lanes of one recovery share."""
 
     limiter: RecoveryLimiter
     #: Tells the time in monotonic seconds.
     now: Callable[[], float]
     report: RecoveryReport
     progress: Callable[[RecoveryReport], None] | None
-    #: Keys of entries that somebody has decided to send again.
+    #: Keys of entries that the caller has decided to send again.
     send: frozenset[str]
 
     def attempted(self, _operation: str, seconds: float, status: int | None) -> None:
-        """Note an attempt of this recovery; attempts of live calls in the same session are ignored."""
+        """Record an attempt of this recovery; attempts of live calls in the same session are ignored."""
         if RUN.get() is self:
             self.limiter.attempted(self.now(), seconds, status)
 
@@ -76,12 +76,12 @@ class OpenEntry:
 
     @property
     def intent(self) -> Intent:
-        """What was begun."""
+        """The intent of the entry."""
         return self.entry.intent
 
     @property
     def report(self) -> RecoveryReport:
-        """The report of the recovery, which counts what becomes of the entry."""
+        """The report of the recovery, in which the entry's outcome is counted."""
         return self.shared.report
 
     async def run(self) -> None:
@@ -122,7 +122,7 @@ class OpenEntry:
             self.report.moved_otherwise.append(LeftOpen(intent=self.intent, reason=evidence.misfit))
 
     async def _is_decided(self, call: Call[Any], evidence: NotApplied) -> bool:
-        """Settle or leave open what is not to be sent again; False: it is to be sent again."""
+        """Settle it, or leave it open, without sending; False: it must be sent again."""
         attempts, now = self.entry.attempts, self.recorder.now()
         reason = await self._reason_not_to_send(call, evidence)
         if not reason:
@@ -159,7 +159,7 @@ class OpenEntry:
         return True
 
     async def _reason_not_to_send(self, call: Call[Any], evidence: NotApplied) -> str:
-        """Say why an operation that has not taken effect is not sent again; empty: it is."""
+        """Return why an operation that has not taken effect is not sent again; empty: it is sent."""
         attempts = self.entry.attempts
         if evidence.excluded or call.operation.repeat is Repeat.ONCE:
             return "it can take effect no more" if evidence.excluded else "nobody waits for its answer any more"
@@ -174,7 +174,7 @@ class OpenEntry:
         return await self._reason_overtaken(call)
 
     async def _reason_overtaken(self, call: Call[Any]) -> str:
-        """Say which later operation may have done what this one was to do; empty: there is none."""
+        """Return which later operation may have replaced this one; empty: none."""
         mine, decide_by_key = self.intent, "send or drop it by its key"
         later = await self._done_later()
         if mine.origin is KeyOrigin.MADE and any(
@@ -208,7 +208,7 @@ class OpenEntry:
             self.report.refusals.append(Refused(intent=self.intent, reason=reason))
 
     def _damage(self, call: Call[Any]) -> str:
-        """Say what is wrong with the body; empty if it can be sent again, or never will be."""
+        """Return what is wrong with the recorded body; empty if it can be sent again, or never will be."""
         body = self.intent.body
         if call.operation.repeat is Repeat.ONCE:
             return ""
@@ -290,7 +290,7 @@ class OpenEntry:
         decidable_at: datetime | None = None,
         blocks: bool = True,
     ) -> None:
-        # Whatever recovery finds out of it, that somebody has dropped it is the first thing to know.
+        # The reason begins with the drop, whatever else recovery finds out.
         dropped = dropped_text(self.entry.attempts)
         reason = reason if reason.startswith(dropped) else f"{dropped}; {reason}"
         await self.recorder.release(self.intent, reason, owner=self.owner, attempts=attempts)

@@ -13,7 +13,7 @@ from vipps_async.journals.protocol import Journal
 
 __all__ = ["MOST_COUNTED", "OpenOperations", "count_open"]
 
-#: So many are counted at most: whoever has more needs no exact number.
+#: The most that are counted.
 MOST_COUNTED = 100_000
 
 
@@ -30,7 +30,7 @@ class OpenOperations:
 
 
 async def count_open(journal: Journal, *, unit: str | None, passed_over: Collection[str]) -> OpenOperations:
-    """Go through what is open.
+    """Count the open entries.
 
     Args:
         journal: the journal, open.
@@ -54,7 +54,7 @@ async def count_open(journal: Journal, *, unit: str | None, passed_over: Collect
             if units.total() >= MOST_COUNTED:
                 break
     finally:
-        # A walk that is left half-way must let go of the store now, not when it is collected.
+        # A walk that ends early must release the store now, not when it is garbage-collected.
         with contextlib.suppress(AttributeError):
             await entries.aclose()  # type: ignore[attr-defined]
     return OpenOperations(count=units.total(), oldest=oldest, by_unit=dict(units))

@@ -68,7 +68,7 @@ class SettledBy(enum.Enum):
 
 @frozen
 class NoContent:
-    """The result of an operation whose answer has no body that matters."""
+    """The result of an operation whose response body is ignored."""
 
 
 @frozen(kw_only=True)
@@ -153,7 +153,7 @@ class NotApplied:
 
 @frozen
 class Inconclusive:
-    """The answer proves neither."""
+    """The response to the lookup proves neither."""
 
     reason: str
     #: Why there was no answer to read; None: there was one, or it did not come in time.
@@ -228,7 +228,7 @@ def mark_settled_by(result: R, how: SettledBy) -> R:
 
 
 class Runner(Protocol):
-    """Whatever runs calls: the pipeline, or a script in a test."""
+    """Runs calls: the pipeline, the recorder, or a script in a test."""
 
     # Not `async`: what passes calls on need not be a coroutine of its own.
     def run(self, call: Call[R]) -> Coroutine[Any, Any, R]:

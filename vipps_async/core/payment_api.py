@@ -1,4 +1,4 @@
-"""The payments of one API as one value, through which batches and the command line work over any API."""
+"""`PaymentApi`: the operations, fields and states of one API as one value, for batches and the command line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PRINTABLE = re.compile("[ -~]+")
 
 @frozen(kw_only=True)
 class Unit:
-    """What amounts may be counted in."""
+    """A unit of amounts, such as øre or kroner."""
 
     #: What ``--unit`` and the headings say, such as ``"ore"`` (``amount_ore``).
     name: str
@@ -70,7 +70,7 @@ class PaymentCommand:
 
 @frozen(kw_only=True)
 class Moved:
-    """What an operation did, as its result tells. Minor units; None: it does not tell."""
+    """What an operation moved, by its result. Minor units; None: the result does not say."""
 
     amount: int | None = None
     #: When, by Vipps' clock; aware, UTC.
@@ -82,7 +82,7 @@ class Moved:
 
 @frozen(kw_only=True)
 class HistoryEntry:
-    """Something that happened to a payment."""
+    """One entry of a payment's history."""
 
     #: What the API calls it.
     name: str
@@ -100,7 +100,7 @@ class HistoryEntry:
 
 @frozen(kw_only=True)
 class PaymentHistory:
-    """How an API tells what happened to a payment."""
+    """How the history of a payment is read at an API."""
 
     #: Makes the call that asks for it; to look an operation up is the same one, where that is by its key.
     lookup: Callable[[str], Call[Any]]
@@ -131,7 +131,7 @@ class PaymentState:
     answer: Any = field(repr=False)
 
     def remaining(self, operation: BatchOperation) -> int:
-        """Return how much an operation can still move."""
+        """Return how much an operation can still move, in minor units."""
         return operation.facts.left(self)
 
     def has_done(self, verb: str, key: str) -> HistoryEntry | None:
@@ -153,7 +153,7 @@ class PaymentState:
 
     @property
     def state_word(self) -> str:
-        """Where the payment is, in plain words: by its sums, and by `status` where no money is reserved."""
+        """The state of the payment in words: by its sums, and by `status` where no money is reserved."""
         if not self.captured_amount:
             if self.is_released:
                 return "cancelled"
@@ -167,7 +167,7 @@ class PaymentState:
         return f"{words}, refunded{' in part' if self.remaining_to_refund else ''}"
 
     def describe(self) -> str:
-        """Say on one line what has happened to the payment."""
+        """Return the state and the sums of the payment on one line."""
         parts = ", ".join(f"{name} {amount}" for name, amount in self.sums.items())
         return f"Vipps has of this payment: {parts}.{' It is cancelled.' if self.is_released else ''}"
 
@@ -278,7 +278,7 @@ class PaymentApi:
 
     @property
     def main_unit(self) -> Unit:
-        """What people count an amount in that they type."""
+        """The unit of amounts that people type."""
         return max(self.units, key=lambda unit: unit.decimals)
 
     def check_amount(self, amount: int) -> int:
@@ -305,7 +305,7 @@ class PaymentApi:
         return value
 
     def check_currency(self, state: PaymentState) -> None:
-        """Make sure that a payment has the currency that amounts are given in.
+        """Check that a payment has the currency that amounts are given in.
 
         Raises:
             InvalidInputError: it has another one.
@@ -314,7 +314,7 @@ class PaymentApi:
             raise InvalidInputError("payment", f"one in {self.currency}", value=state.currency)
 
     def dry_run(self, command: PaymentCommand, state: PaymentState, planned: int) -> DryRun:
-        """Say what a command would do; `planned` is what earlier ones would take, in minor units.
+        """Return what a command would do; `planned` is the sum that earlier ones would take, in minor units.
 
         Raises:
             InvalidInputError: the payment has another currency.

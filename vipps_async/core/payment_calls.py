@@ -70,11 +70,11 @@ def choose_key(given: str | None, row_reference: str | None, *, longest: int) ->
 
 
 def key_if_given(given: str | NotGiven) -> str | None:
-    """Return the idempotency key that a caller gave; None: it was left out, and a new one is to be made.
+    """Return the idempotency key that a caller gave; None: it was left out, so a new one is made.
 
     Raises:
-        InvalidInputError: it is None. Whoever names the argument has a key in mind; one that got lost must not become a
-            new one in silence, with which the same operation would be another each time.
+        InvalidInputError: it is None: a key that got lost must not silently become a new one, with which the operation
+            would be another one each time.
     """
     if given is None:
         raise InvalidInputError(

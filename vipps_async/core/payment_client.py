@@ -1,4 +1,4 @@
-"""What the clients of the payment APIs share: runner, sales unit, the waits for its payments, and batches over it."""
+"""The base class of the payment APIs' clients: runner, sales unit, waits for payments, and batches."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class PaymentClient(Generic[P]):
 
     @property
     def batch(self) -> BatchClient:
-        """What `vipps_async.batch` needs of the API: ``capture_many(vipps.epayment, rows)``."""
+        """The API for `vipps_async.batch`: ``capture_many(vipps.epayment, rows)``."""
         return BatchClient(
             api=self._payment_api,
             runner=self._runner,

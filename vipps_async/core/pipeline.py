@@ -226,7 +226,7 @@ class Pipeline:
         return FailedAttempt(failure, error, token)
 
     def _reason_not_to_send(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
-        """Say why the attempt must not leave now; if nothing keeps it, count it in the limiter and say nothing."""
+        """Return why the attempt must not be sent now; empty: it may, and it is counted in the limiter."""
         if must_end - now < SHORTEST_ATTEMPT:
             # Only waiting for the token can have taken that long.
             return "this call's deadline left no time to send it"
@@ -326,7 +326,7 @@ class Pipeline:
         return await self._attempt(call, body, state.last_send, number=record.begun + 1)
 
     async def reconcile(self, call: Call[R], *, within: float) -> Evidence[R]:
-        """Ask whether a call took effect, for at most so many seconds. Raises nothing of its own."""
+        """Look up whether a call took effect, for at most so many seconds; a failed lookup is `Inconclusive`."""
         reconciliation = call.reconciliation
         if reconciliation is None:
             return Inconclusive("there is no way to ask")

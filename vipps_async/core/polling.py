@@ -23,30 +23,30 @@ __all__ = ["FIRST_PAUSE", "PAUSE", "HasOutcome", "PaymentPending", "PaymentPolle
 
 
 class HasOutcome(Protocol):
-    """A payment as its API reads it."""
+    """A payment, as its API reads it, that tells whether the customer has answered."""
 
     @property
     def has_outcome(self) -> bool:
-        """Whether the customer need not be waited for any more."""
+        """Whether the customer has answered, or can no longer answer."""
         ...
 
 
 A = TypeVar("A", bound=HasOutcome)
 
-#: Seconds before the first question: nobody accepts a payment faster (API guide, polling).
+#: Seconds before the first read: nobody accepts a payment faster (API guide, polling).
 FIRST_PAUSE = 5.0
-#: Seconds between the further ones (API guide, polling).
+#: Seconds between further reads (API guide, polling).
 PAUSE = 2.0
-#: Seconds without questions about a payment after a 429 that does not say how long to wait.
+#: Seconds without reads of a payment after a 429 without `Retry-After`.
 _QUIET = 10.0
 #: The longest such time, in seconds, whatever a `Retry-After` asks for: a customer is waiting.
 _LONGEST_QUIET = 60.0
-#: Vipps takes 120 questions a minute from a subscription key (API guide, rate limiting). In any 60 seconds at most the
-#: sum of the two is asked: questions a minute, and how many may be saved up.
+#: Vipps allows 120 reads a minute for a subscription key (API guide, rate limiting). In any 60 seconds at most the sum
+#: of the two is sent: reads a minute, and how many may be saved up.
 _PER_MINUTE, _BURST = 100.0, 20.0
 #: Of these, how many are kept for what is urgent: a payment whose callback has just come does not wait in the queue.
 _RESERVE = 10.0
-#: Questions under way at a time. By the pace, more are so only while Vipps takes half a minute to answer.
+#: The most reads under way. At this rate, more would be only while Vipps takes half a minute to answer.
 _MOST_AT_ONCE = 50
 #: Payments whose callback came while nobody waited, so that a wait that begins now asks at once.
 _MOST_REMEMBERED = 10_000
@@ -59,7 +59,7 @@ class PaymentPending(TimeoutError, Generic[A]):  # noqa: N818 - the name states 
 
     Attributes:
         payment: the payment, as its API calls it.
-        last: the payment as Vipps told of it last; None if it was never asked, or never answered.
+        last: the payment as it was read last; None if no read was answered.
     """
 
     def __init__(self, message: str, *, payment: str = "", last: A | None = None) -> None:
@@ -84,7 +84,7 @@ class _Watch(Generic[A]):
     question: asyncio.Task[A] | None = None
     #: Stands among the urgent ones.
     is_urgent: bool = False
-    #: A callback came while a question was under way, whose answer may be older.
+    #: A callback came while a read was under way, whose response may be older.
     ask_again: bool = False
     #: Until when Vipps wants not to be asked about it, by the clock.
     quiet_until: float = 0.0
@@ -95,8 +95,8 @@ class _Watch(Generic[A]):
 class PaymentPoller(Generic[A]):
     """Reads all payments that are waited for, the one that has been due for longest first.
 
-    There is no task of its own and none for a payment: one timer is set for the next question, whatever it is about,
-    and each waiter has one for its deadline.
+    It has no task of its own and none for a payment: one timer is set for the next read of any payment, and each waiter
+    has one for its deadline.
     """
 
     def __init__(self, one_loop: OneLoop, clock: Clock | None = None) -> None:
@@ -119,8 +119,8 @@ class PaymentPoller(Generic[A]):
         self._timer_at = 0.0
         self._rate = RateLimiter(_PER_MINUTE / 60.0, burst=_BURST)
         self._closed = False
-        # Questions serve all who wait, so they run in nobody's context: the log fields of the request that happened
-        # to set the timer have no business there.
+        # A read serves all waiters, so it runs in an empty context, without the log fields of the request that
+        # happened to set the timer.
         self._context = contextvars.Context()
 
     @property
@@ -138,14 +138,13 @@ class PaymentPoller(Generic[A]):
     ) -> A:
         """Wait until a payment is accepted, refused or cancelled; see `wait_for`.
 
-        An answer that fails for the moment is asked for again: a customer who is paying should not be lost to a short
-        outage.
+        A read that fails with a passing error is repeated: a short outage must not end the wait.
 
         Args:
             payment: the payment.
             timeout: how long to wait in all, in seconds.
             unit: its sales unit: the same payment at another one is another payment.
-            ask: reads the payment, once. Of several who wait for it, the first one's is used.
+            ask: reads the payment once. Of several waiters of a payment, the first one's is used.
         """
         seconds = check_seconds("timeout", timeout)
         self._one_loop.check()
@@ -180,7 +179,7 @@ class PaymentPoller(Generic[A]):
                 self._forget(watch)
 
     def notify(self, payment: str, *, unit: str) -> None:
-        """Ask about a payment at once, because there is news of it.
+        """Read a payment at once, because an event of it has arrived.
 
         Args:
             payment: the payment.
@@ -198,7 +197,7 @@ class PaymentPoller(Generic[A]):
             del self._unread_news[next(iter(self._unread_news))]
 
     async def aclose(self) -> None:
-        """End all questions, and all waits with `ConfigurationError`. Safe to call twice."""
+        """Cancel all reads, and end all waits with `ConfigurationError`. Safe to call twice."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -246,7 +245,7 @@ class PaymentPoller(Generic[A]):
             heapq.heappop(self._queue)
 
     def _set_timer(self) -> None:
-        """Set the one timer for the next question, if there will be one."""
+        """Set the one timer for the next read, if there is one."""
         at = self._next_at(self._timers().time())
         if self._timer is not None:
             if at is not None and self._timer_at <= at:

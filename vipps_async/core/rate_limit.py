@@ -27,7 +27,7 @@ class PerPaymentRateLimiter:
         self._rotate_at = 0.0
 
     def note(self, operation: str, payment: str, per_minute: int, now: float) -> None:
-        """Note one attempt, made at `now` (monotonic seconds); the last `per_minute` of them are all that matters."""
+        """Count one attempt, made at `now` (monotonic seconds); the last `per_minute` of them are all that matters."""
         if now >= self._rotate_at or len(self._current) >= _GENERATION:
             self._previous = self._current if now < self._rotate_at + _WINDOW else {}
             self._current = {}
@@ -84,11 +84,11 @@ class RateLimiter:
     _CATCH_UP = 0.1
 
     def __init__(self, per_second: float, *, burst: float | None = None) -> None:
-        """Begin with nothing used.
+        """Start with no slot taken.
 
         Args:
             per_second: how many a second, above 0.
-            burst: how many at once after a lull; None: no more than a late timer has missed.
+            burst: how many at once after a pause; None: as many as a late timer has missed.
         """
         self._interval = 1.0 / per_second
         # After a lull the grain counts for one slot only where slots are further apart than it.
@@ -96,7 +96,7 @@ class RateLimiter:
         self._next = float("-inf")
 
     def wait(self, now: float, *, reserve: float = 0.0) -> float:
-        """Return in how many seconds there is a slot beside so many that are left in reserve; `now` is monotonic."""
+        """Return in how many seconds there is a slot while so many stay in reserve; `now` is in monotonic seconds."""
         return max(0.0, max(self._next, now - self._lag) + reserve * self._interval - now)
 
     def take(self, now: float) -> float:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Readiness", "ReadinessCheck"]
 
-#: For how long what was found is told again, in seconds, however often it is asked for.
+#: How long a finding is reused, in seconds.
 _KEPT: Final = 5.0
 
 
 @frozen(kw_only=True)
 class Readiness:
-    """Whether a session can carry calls out."""
+    """Whether a session can make calls."""
 
     reasons: tuple[str, ...] = ()
     """Why not, one line each; empty: it can."""
@@ -34,7 +34,7 @@ class Readiness:
 
 
 class ReadinessCheck:
-    """Asks at most once in five seconds, for all who want to know."""
+    """Checks token and journal at most once in five seconds, for all callers."""
 
     def __init__(self, pipeline: Pipeline, recorder: Recorder | None) -> None:
         """Make the check of a session.

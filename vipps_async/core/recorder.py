@@ -38,8 +38,8 @@ R = TypeVar("R")
 _LEASE = 2.5
 #: A recovery asks, sends and asks once more, so it takes an entry for this many times as long as a call does.
 _RECOVERY_LEASES = 3
-#: How long a result waits for its outcome to be written down, in seconds: longer than a disk's pause, but a journal
-#: that hangs must not keep from its caller that money moved.
+#: How long a result waits until its outcome is written, in seconds: longer than a disk stalls, but a journal that hangs
+#: must not keep the result from the caller.
 _NOTE_PATIENCE = 5.0
 #: How long to wait before a call that is under way elsewhere is looked at again, in seconds: longer each time.
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
@@ -59,8 +59,7 @@ _NOT_NOTED = (
 class Recorder:
     """Runs calls through the pipeline, with a durable note before and after.
 
-    The order of things is what makes money safe: nothing leaves before its intent is durable, and an intent stays open
-    until its outcome is known.
+    Nothing is sent before its intent is durable, and an intent stays open until its outcome is known.
     """
 
     def __init__(
@@ -74,14 +73,14 @@ class Recorder:
         settle_after: float,
         find_world: Callable[[], Awaitable[World]],
     ) -> None:
-        """Put a journal before a pipeline.
+        """Make a recorder for a pipeline.
 
         Args:
             pipeline: carries the calls out.
-            journal: keeps the notes; it is opened before the first one.
+            journal: stores intents and outcomes; it is opened before the first one.
             rebuild: makes the call that an intent was written for; raises JournalError if it does not know how.
             merchant_serial_number: the sales unit.
-            deadline: the longest that one call can take, in seconds: so long an intent belongs to its owner.
+            deadline: the longest that one call can take, in seconds; leases are a multiple of it.
             settle_after: how long after an attempt began its request may still arrive, in seconds.
             find_world: finds out which Vipps the calls go to.
         """
@@ -138,7 +137,7 @@ class Recorder:
         return self._access.listening_for_overruled(listener, unit=self._merchant_serial_number)
 
     async def run(self, call: Call[R]) -> R:
-        """Carry the call out, once for all time under its key.
+        """Carry the call out, at most once under its key.
 
         Raises:
             JournalError: the intent could not be made durable, and nothing was sent; or the outcome that is on record
@@ -181,7 +180,7 @@ class Recorder:
             async for entry in entries:
                 yield entry
         finally:
-            # A walk that is left half-way must let go of the store now, not when it is collected.
+            # A walk that ends early must release the store now, not when it is garbage-collected.
             close = getattr(entries, "aclose", None)
             if close is not None:
                 await close()
@@ -214,7 +213,7 @@ class Recorder:
         return await self._pipeline.reconcile(call, within=self._deadline)
 
     async def claim(self, found: Entry) -> tuple[AcquireResult, Entry, str]:
-        """Lease an open entry for recovery; also returns the owner's name to go on with."""
+        """Lease an open entry for recovery; also returns the name of the lease's owner."""
         owner = self._new_owner()
         try:
             acquired, entry = await self.journal.claim(found.intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
@@ -231,7 +230,7 @@ class Recorder:
                 await self.release(entry.intent, entry.note or "a recovery was cut short", owner=owner)
 
     def now(self) -> datetime:
-        """Return the time of day that attempts and looks are measured by; aware, UTC."""
+        """Return the time by which attempts and lookups are recorded; aware, UTC."""
         return self._clock.now()
 
     def record_of(self, entry: Entry, owner: str) -> AttemptRecord:
@@ -244,7 +243,7 @@ class Recorder:
         )
 
     async def send_again(self, call: Call[R], body: bytes | None, record: AttemptRecord) -> R:
-        """Send a call that may have been sent before, counted first; its outcome is noted by whoever asks.
+        """Send a call that may have been sent before; the attempt is counted first, and the caller records the outcome.
 
         Raises:
             JournalError: it could not be counted, so nothing was sent.
@@ -255,7 +254,7 @@ class Recorder:
         return await self._pipeline.run_rendered(call, body, record)
 
     async def settle(self, intent: Intent, outcome: Outcome, answer: bytes, *, owner: str) -> None:
-        """Note a known outcome.
+        """Record a known outcome.
 
         Raises:
             JournalError: the store has failed.
@@ -339,7 +338,7 @@ class Recorder:
             raise
 
     async def _release_unsent(self, call: Call[Any], intent: Intent, note: str, owner: str, *, adopt: bool) -> None:
-        """End the lease of an entry that was perhaps begun and certainly not sent: its attempt ended without effect."""
+        """End the lease of an entry that may be in the journal and was certainly not sent."""
         await self._quietly(call, self.release(intent, note, owner=owner, unsent=True))
         if adopt:
             await self._quietly(call, self._release_adopted(intent, note, owner))
@@ -386,7 +385,7 @@ class Recorder:
     # --- leased ---------------------------------------------------------------------------------------------------
 
     async def _carry_out(self, call: Call[R], body: bytes | None, entry: Entry, owner: str) -> R:
-        """Send a call whose intent is durable and leased to us, and note what came of it."""
+        """Send a call whose intent is durable and leased to us, and record its outcome."""
         intent, attempts = entry.intent, entry.attempts
         # The attempt that is about to leave is counted already: it is none of the earlier ones.
         record = AttemptRecord(earlier_in_doubt=attempts.in_doubt - 1)
@@ -421,7 +420,7 @@ class Recorder:
     async def note_failure(
         self, call: Call[Any], entry: Entry, record: AttemptRecord, error: VippsError, *, owner: str
     ) -> Verdict:
-        """Note how a call ended that raised an error: settled by its verdict, or left open with what is known.
+        """Record the end of a call that raised: settle it by the verdict, or leave it open with what is known.
 
         Returns:
             The verdict, which the error's effect agrees with.
@@ -449,7 +448,7 @@ class Recorder:
         return verdict
 
     async def _is_ours(self, call: Call[Any], intent: Intent, owner: str) -> bool:
-        """Whether nobody has taken the operation over: what another one does with it, this one does not know."""
+        """Whether no other worker has taken the operation over; its outcome would not be known here."""
         try:
             async with asyncio.timeout(_NOTE_PATIENCE):
                 entries = await self.entries_of(intent.payment)
@@ -459,7 +458,7 @@ class Recorder:
         return any(entry.intent.identity == intent.identity and entry.owner == owner for entry in entries)
 
     async def _quietly(self, call: Call[Any], writing: Coroutine[Any, Any, None]) -> bool:
-        """Write to the journal; if it fails or hangs now, the caller must learn what happened at Vipps all the same.
+        """Write to the journal without raising if that fails or hangs: the caller must get the outcome all the same.
 
         Returns:
             Whether it was written.

@@ -1,4 +1,4 @@
-"""Goes through what a journal has open, in lanes: all entries of one payment in order, others side by side."""
+"""Settles the open entries of a journal, in lanes: those of one payment in order, others concurrently."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AHEAD = 4
 
 
 class Recovery:
-    """Goes through the open entries of one sales unit. Safe to run twice, at once, and beside new work.
+    """Settles the open entries of one sales unit. Safe to run twice, concurrently, and beside new calls.
 
     An entry belongs to whoever holds its lease, so a call that is under way is left alone, and of two recoveries only
     one leases an entry. Entries of one payment are settled in the order in which they were begun: a refund must
@@ -95,7 +95,7 @@ class Recovery:
                 await self._settle_all(run, lanes, leave)
                 await self._recorder.flush()
         except BaseExceptionGroup as failures:
-            # Whoever calls wants the error itself; those beside it are the same store failing in other lanes.
+            # The caller gets the error itself; the others of the group are the same failing store in other lanes.
             raise failures.exceptions[0] from None
         finally:
             if watcher is not None:
@@ -169,7 +169,7 @@ class Recovery:
                         break
                     if entry.intent.operation in self._passed_over or entry.intent.payment in leave:
                         continue
-                    # By a hash that is the same everywhere, of no matter but that one payment has one lane.
+                    # Any hash will do that gives one payment one lane.
                     await lanes[zlib.crc32(entry.intent.payment.encode()) % len(lanes)].queue.put(entry)
             for lane in lanes:
                 await lane.queue.put(None)

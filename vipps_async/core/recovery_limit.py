@@ -1,4 +1,4 @@
-"""The concurrency limit of a recovery: it begins with all that it may, waits as Vipps asks, and tells when to stop."""
+"""The concurrency limit of a recovery: it starts at the highest, waits as Vipps asks, and says when to stop."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from vipps_async.errors import ApiError, VippsError
 
 __all__ = ["RecoveryLimiter", "retry_after_of"]
 
-#: Questions without an answer, one after the other, until nothing is begun for a while: a single one is no outage.
+#: Unanswered lookups in a row until nothing is begun for a while: a single one is no outage.
 _RECOVERY_PAUSE_AFTER = 2
 #: How long that is, in seconds: at first, and at most. So an outage in which Vipps refuses at once is soon met with a
 #: question every four seconds, whatever the concurrency.
 _RECOVERY_FIRST_PAUSE, _RECOVERY_LONGEST_PAUSE = 1.0, 4.0
-#: How many questions in a row may get no answer before the recovery stops: enough to outlast one bad moment, few enough
-#: that an outage is not met with a question for each of a million entries.
+#: Unanswered lookups in a row until the recovery stops: enough to outlast a short failure, few enough that an outage
+#: does not get a lookup for each of a million entries.
 _UNANSWERED = 20
 #: But not before so many seconds without an answer: a hundred that were on their way together fail in one moment, and
 #: a gateway that is started anew is back in that time.
@@ -35,13 +35,13 @@ _KEYS_REFUSED = frozenset({401, 403})
 
 
 class RecoveryLimiter(ConcurrencyLimiter):
-    """How many entries a recovery may have in work: all that it may in the beginning, fewer when Vipps is in trouble.
+    """Limits how many entries are in work: the most at the start, fewer when Vipps is in trouble.
 
-    It begins with the highest limit: who recovers has said how much that is, and Vipps is seldom in trouble.
+    It starts at the highest limit: the caller has chosen it, and Vipps is seldom in trouble.
     """
 
     def __init__(self, *, most: int, now: Callable[[], float] = time.monotonic) -> None:
-        """Begin with all.
+        """Start at the highest limit.
 
         Args:
             most: the highest limit there may be; at least 1.
@@ -65,7 +65,7 @@ class RecoveryLimiter(ConcurrencyLimiter):
         return max(super().pause(now), self._wait_until - now)
 
     def attempted(self, now: float, seconds: float, status: int | None) -> None:
-        """Note one attempt of the recovery, to ask or to send again.
+        """Record one attempt of the recovery: a lookup, or a request that is sent again.
 
         Args:
             now: monotonic seconds.
@@ -78,23 +78,23 @@ class RecoveryLimiter(ConcurrencyLimiter):
             self.speed_up()
 
     def asked_to_wait(self, now: float, error: VippsError | None) -> float:
-        """Note the `Retry-After` of an error, and return it in seconds; 0: it has none."""
+        """Record the `Retry-After` of an error, and return it in seconds; 0: it has none."""
         seconds = retry_after_of(error)
         if seconds:
             self._wait_until = max(self._wait_until, now + min(seconds, _LONGEST_WAIT))
         return seconds
 
     def lookup_answered(self, now: float) -> None:
-        """Note a question that Vipps has answered, whatever it said; `now` is in monotonic seconds."""
+        """Record a lookup that Vipps has answered, whatever the answer; `now` is in monotonic seconds."""
         self.succeeded()
         self._answered_at = now
         self._unanswered = 0
 
     def lookup_unanswered(self, began: float, now: float, error: VippsError | None) -> None:
-        """Note a question that got no answer, not even when it was repeated.
+        """Record a lookup without an answer, not even to its repetitions.
 
         Args:
-            began: when it was asked, in monotonic seconds.
+            began: when it was sent, in monotonic seconds.
             now: monotonic seconds.
             error: what it ended in; None: nothing came in time.
         """

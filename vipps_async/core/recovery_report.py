@@ -89,7 +89,7 @@ class RecoveryReport:
     left_open: list[LeftOpen] = field(factory=list)
     """The first thousand of those, with the reason."""
     damaged: list[DamagedEntry] = field(factory=list)
-    """Open rows of the journal that cannot be read, of whatever sales unit: nothing is sent for them. Compare the their
+    """Open rows of the journal that cannot be read, of whatever sales unit: nothing is sent for them. Compare their
     payments at Vipps with your books. The first thousand.
     """
     urls_lost: list[str] = field(factory=list)

@@ -66,7 +66,7 @@ class Refusal:
 def read_refusal(
     response: Response, operation: Operation[Any], clock: Clock, secrets: Iterable[str], *, payment: str = ""
 ) -> Refusal:
-    """Turn an answer outside 2xx into an error and say what kind of failure it is.
+    """Turn a response outside 2xx into an error and a kind of failure.
 
     Args:
         response: the answer.
@@ -106,7 +106,7 @@ def _is_retryable(failure: FailureKind, rule: ErrorRule | None) -> bool:
 
 
 def shown_body(body: bytes, dialect: Dialect, secrets: Iterable[str]) -> str:
-    """Return of an answer's body what may be shown: JSON redacted, of all else its kind and its length.
+    """Return a response body as it may be shown: JSON redacted; of any other its kind and length.
 
     Names and phone numbers stand in XML, forms and free text where no key tells what they are.
     """
@@ -193,7 +193,7 @@ def _message(status: int, body: ErrorBody, shown: tuple[ErrorInfo, ...], show: S
 
 
 def is_about_payment(error: ApiError) -> bool:
-    """Tell whether a refusal says something of the payment, and not of the keys, a limit or a server in trouble."""
+    """Return whether a refusal is about the payment, and not about the keys, a limit or a server in trouble."""
     return error.status < 500 and error.status not in _NOT_ABOUT_PAYMENT
 
 

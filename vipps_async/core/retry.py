@@ -65,7 +65,7 @@ _NO_SLOT = "Vipps' limit for this payment leaves no further attempt within this 
 
 
 class _Reaction(enum.Enum):
-    """What to do about it."""
+    """A cell of the table above."""
 
     RETRY = "retry"
     ASK = "ask"
@@ -112,7 +112,7 @@ class Refresh:
 
 @frozen
 class Ask:
-    """Ask whether it took effect; unless it did, another attempt may follow only if `then_send`."""
+    """Look up whether it took effect; unless it did, another attempt may follow only if `then_send`."""
 
     then_send: bool
 
@@ -141,11 +141,11 @@ class RetryBudget:
 
     @property
     def tokens(self) -> int:
-        """What is left."""
+        """The tokens that are left."""
         return self._tokens
 
     def spend(self, *, throttled: bool) -> bool:
-        """Take what one retry costs; False, and nothing is taken, if there is not enough left."""
+        """Take the cost of one retry; False, and nothing is taken, if there are too few tokens."""
         cost = self._policy.throttled_cost if throttled else self._policy.retry_cost
         if cost > self._tokens:
             return False
@@ -153,7 +153,7 @@ class RetryBudget:
         return True
 
     def refill(self) -> None:
-        """Note a call that succeeded at first try."""
+        """Give a token back for a call that succeeded at first try."""
         if self._tokens < self._policy.budget:
             self._tokens = min(self._policy.budget, self._tokens + self._policy.success_refill)
 
@@ -177,7 +177,7 @@ def pause_before(retry: int, policy: RetryPolicy, random: Random, *, throttled: 
 
 
 def time_to_send(policy: RetryPolicy, *, can_ask: bool) -> float:
-    """Return how many seconds after a call's start its last attempt must have ended: what follows is for asking."""
+    """Return how many seconds after a call's start its last attempt must have ended: the rest is for the lookup."""
     return policy.deadline - (min(policy.deadline * _ASKING_SHARE, _ASKING_AT_MOST) if can_ask else 0.0)
 
 
@@ -235,7 +235,7 @@ class RetryState:
         return Stop("")
 
     def after_looking(self, evidence: Evidence[Any], now: float) -> RetryAction:
-        """Decide what follows when the history does not show the operation as successful.
+        """Decide what follows a lookup that does not show the operation as successful.
 
         A key makes another attempt safe whatever the history lacks, but one that can take effect no more is not worth
         it; without a key it must be proven absent.
@@ -246,7 +246,7 @@ class RetryState:
         return self._send_again(now) if isinstance(evidence, NotApplied) else Stop("")
 
     def pause_before_look(self, looks: int, now: float) -> float | None:
-        """Return how long to wait before the history is looked at once more, in seconds.
+        """Return how long to wait before the history is read once more, in seconds.
 
         Args:
             looks: how often it was looked at since the last attempt. The first look needs no pause and no budget.

@@ -42,7 +42,7 @@ def write_drop(at: datetime) -> bytes:
 
 
 def dropped_text(attempts: Attempts) -> str:
-    """Say when an operation was dropped; empty: it was not."""
+    """Return when an operation was dropped, as text; empty: it was not."""
     if not attempts.is_dropped:
         return ""
     try:
@@ -53,14 +53,14 @@ def dropped_text(attempts: Attempts) -> str:
 
 
 def stored_error(answer: bytes, since: datetime) -> ApiError | None:
-    """Make the error again that an entry's last attempt was refused with; None: it was not refused."""
+    """Rebuild the error that an entry's last attempt was refused with; None: it was not refused."""
     if not answer:
         return None
     return read_stored_error(Settlement(outcome=Outcome.NOT_DONE, answer=answer, settled_at=since), ApiError)
 
 
 def read_stored_error(settlement: Settlement, plain: type[ApiError]) -> ApiError:
-    """Make the error again that a refusal was: a new one each time, so that nobody shares its state.
+    """Rebuild the error of a stored refusal: a new object each time, since callers add to it.
 
     Args:
         settlement: what the journal has.

@@ -30,7 +30,7 @@ OUTCOMES: Final = {
 
 
 def attempts_after(entry: Entry, record: AttemptRecord) -> Attempts:
-    """What is known of an entry's attempts after a call; the journal itself has counted those that it began."""
+    """Return an entry's attempts after a call; the journal itself has counted those that were begun."""
     attempts = entry.attempts
     return Attempts(
         begun=attempts.begun + record.counted,
@@ -42,7 +42,7 @@ def attempts_after(entry: Entry, record: AttemptRecord) -> Attempts:
 
 
 def answer_record(call: Call[R], result: R) -> bytes:
-    """Render what the journal keeps of a result."""
+    """Render a result as the journal stores it."""
     # The answer of initiate holds a token in its URL; that it was answered is all that recovery needs to know.
     return encode(result) if call.audit is not None and call.audit.keep_answer else b"{}"
 
@@ -50,7 +50,7 @@ def answer_record(call: Call[R], result: R) -> bytes:
 def answer_on_record(
     call: Call[R], acquired: AcquireResult, entry: Entry, *, settled_by: SettledBy = SettledBy.JOURNAL
 ) -> R:
-    """Answer a call that the journal does not let be sent.
+    """Return the stored result of a call that the journal does not let be sent, or raise.
 
     Args:
         call: the call.
@@ -91,7 +91,7 @@ def answer_on_record(
 
 
 def on_record(call: Call[R], entry: Entry) -> R | None:
-    """Return what `Recorder.run` would return of a call without sending anything; None: it would send it.
+    """Return the stored result that `Recorder.run` would return without sending; None: it would send the call.
 
     Args:
         call: what would be run.

@@ -1,4 +1,4 @@
-"""The access token: fetched on first need, once for all who wait, and renewed before it expires."""
+"""The access token: fetched at first use, once for all waiting calls, and renewed before it expires."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RENEWAL_PAUSE = 5.0
 
 @frozen(kw_only=True)
 class TokenAnswer:
-    """What the token endpoint answers. Vipps sends the numbers as strings."""
+    """The token endpoint's response. Vipps sends the numbers as strings."""
 
     access_token: str = field(repr=False, metadata=json_name("access_token"))
     #: Seconds.
@@ -59,7 +59,7 @@ FETCH_TOKEN = Call(
 
 @frozen(kw_only=True, eq=False)
 class Token:
-    """A token with the moments (monotonic seconds) at which it should be renewed and must not be used any more."""
+    """A token with the times (monotonic seconds) from which it is renewed, and from which it is not used any more."""
 
     value: str = field(repr=False)
     #: The headers that every call with this token shares.
@@ -93,7 +93,7 @@ class TokenSource:
         self.closed = False
 
     def at_hand(self) -> Token | None:
-        """Return the token if it can be used now, and see to its renewal in the background when that is due."""
+        """Return the token if it can be used now, else None; starts its renewal in the background when that is due."""
         token = self._token
         if token is None:
             return None
@@ -192,6 +192,6 @@ class TokenSource:
 
 
 def is_about_token(error: VippsError) -> bool:
-    """Tell whether a call failed because no token was given: whatever Vipps said then, it said nothing of the call."""
+    """Return whether a call failed because no token was issued: then Vipps has not seen the call itself."""
     cause = error.__cause__
     return isinstance(cause, VippsError) and cause.operation == FETCH_TOKEN.operation.name

@@ -1,4 +1,4 @@
-"""What a journal has of one payment, and what of that nobody knows the end of: open, dropped by hand, or unreadable."""
+"""The record of one payment in a journal, and which of its operations are undecided: open, dropped or unreadable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["PaymentRecord", "damaged_text", "may_yet_capture", "read_record", "s
 
 @frozen(kw_only=True)
 class PaymentRecord:
-    """What a journal has of one payment of a sales unit. Batches and commands by hand decide by the same one."""
+    """The rows of a journal about one payment of a sales unit. Batches and single commands decide by it."""
 
     #: What can be read of it, oldest first.
     entries: tuple[Entry, ...] = ()
@@ -38,7 +38,7 @@ class PaymentRecord:
 async def read_record(
     journal: Journal, payment: str, merchant_serial_number: str, damaged_open: Sequence[DamagedEntry]
 ) -> PaymentRecord:
-    """Read what a journal has of a payment.
+    """Read the rows of a payment.
 
     Args:
         journal: an open journal.
@@ -65,12 +65,12 @@ def may_yet_capture(entry: Entry) -> bool:
 
 
 def damaged_text(row: DamagedEntry) -> str:
-    """Name a row that cannot be read."""
+    """Describe a row that cannot be read."""
     return f"entry {row.position} of the journal, payment {row.payment} ({row.reason})"
 
 
 def send_again(entry: Entry) -> str:
-    """Say of an entry that was dropped when that was, and what sends it again; empty: it was not dropped."""
+    """Return when an entry was dropped, and how to send it again, as text; empty: it was not dropped."""
     if entry.settlement is not None or not (dropped := dropped_text(entry.attempts)):
         return ""
     key = entry.intent.key

@@ -1,6 +1,6 @@
 """The verdict on an operation: whether it took effect, decided in one place from all that is known of it.
 
-Whoever has to know asks here: the call that was just given up, the journal's note of it, and recovery. Evidence about
+A call that is given up, the journal and recovery all use it. Evidence about
 one attempt is never a verdict on the operation: a failed entry in the history is the end of one attempt, and a refusal
 of the second attempt says nothing about the first, which may arrive later. Absence proves nothing before the horizon
 (`settle_after` seconds after the last attempt began), while an entry may still appear or a request still arrive.
@@ -64,7 +64,7 @@ class Verdict(enum.Enum):
 
 @frozen(kw_only=True)
 class Facts:
-    """All that is known of an operation."""
+    """The facts that the verdict on an operation follows from."""
 
     #: How many of the attempts ever begun under the key are not known to have ended without effect.
     in_doubt: int
@@ -101,7 +101,7 @@ def decide(facts: Facts, *, now: datetime, settle_after: timedelta) -> Verdict:
 
 
 def effect_of(verdict: Verdict, *, probable: bool = False) -> Effect:
-    """Derive what an error says of its effect.
+    """Derive the `effect` of an error.
 
     Args:
         verdict: the verdict on its operation.

@@ -23,9 +23,9 @@ _TRIES, _PAUSE = 4, 0.1
 
 
 async def find_world(settings: Settings, transport: Transport, clock: Clock) -> World:
-    """Return the world of a session. Vipps' own hosts are one an environment, and are not asked.
+    """Return the world of a session. All hosts of Vipps in one environment are one world, and are not asked.
 
-    Only a host on loopback is asked which sandbox it is: nothing else is sent what Vipps does not know.
+    Only a host on loopback is asked which sandbox it is: other hosts get no request that Vipps does not have.
 
     Raises:
         JournalError: a host on loopback does not answer, so that it is not known which sandbox it is.

@@ -1,4 +1,4 @@
-"""What Vipps tells the merchant, as typed events: none says that a payment is good, only `confirm` finds out."""
+"""The callbacks of eCom as typed events. None proves a payment: `confirm` verifies it with Vipps."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ class _Ecom(Protocol):
         ...
 
     def notify(self, order_id: str) -> None:
-        """Wake whoever waits for news of a payment."""
+        """Wake the waits for a payment."""
         ...
 
 
 class EcomSession(Protocol):
-    """What callbacks need of a session; `VippsSession` is one."""
+    """The part of a session that callbacks use; `VippsSession` has it."""
 
     @property
     def ecom(self) -> _Ecom:
@@ -90,7 +90,7 @@ class EcomSession(Protocol):
 
 
 class Disagreement(enum.Enum):
-    """In what a callback and Vipps' details disagree."""
+    """A fact in which a callback and Vipps' details disagree."""
 
     ORDER = "order"
     """Vipps knows no such order in this sales unit, or answered about another one."""
@@ -109,7 +109,7 @@ class Disagreement(enum.Enum):
 class Confirmed:
     """Vipps' details agree with what the callback claims.
 
-    That may be a refusal as well as an acceptance, and more may have happened since: the details tell.
+    That may be a refusal as well as an acceptance, and more may have happened since: look at `details`.
     """
 
     details: PaymentDetails
@@ -118,7 +118,7 @@ class Confirmed:
 
 @frozen(kw_only=True)
 class Contradicted:
-    """Vipps' details disagree with what the callback claims: do not act on it. They count, it does not.
+    """Vipps' details disagree with what the callback claims: go by the details, not by the callback.
 
     Details can lag behind a callback by some seconds. So a callback whose payment `has_outcome` not yet is redelivered
     to its handler if the session has a journal, whether the handler raises or not.
@@ -140,7 +140,7 @@ class Contradicted:
 class PaymentUpdate:
     """A payment callback, authenticated but not yet verified with Vipps.
 
-    It proves nothing: `confirm` asks Vipps.
+    It proves nothing: `confirm` verifies it.
     """
 
     order_id: str
@@ -173,7 +173,7 @@ class PaymentUpdate:
 
     @property
     def record(self) -> bytes:
-        """What it says without anything personal, as JSON; the same for all duplicates."""
+        """The callback without personal data, as JSON; the same for all duplicates."""
         error = self.error_info and evolve(self.error_info, message="", context_id=None)
         said = evolve(self, error_info=error, shipping_details=None, user_details=None, is_redelivered=False)
         return encode(said)
@@ -187,7 +187,7 @@ class PaymentUpdate:
         return None if self.time_stamp is None else hashlib.sha256(self.record).hexdigest()[:40]
 
     async def confirm(self, vipps: EcomSession) -> Confirmed | Contradicted:
-        """Ask Vipps whether it is so.
+        """Verify with Vipps what this event claims.
 
         Args:
             vipps: the session of the sales unit.
@@ -198,7 +198,7 @@ class PaymentUpdate:
             and only they say what the payment is: look at `details.is_approved` before anything is shipped.
 
         Raises:
-            VippsError: details could not be asked; see `vipps_async.errors`.
+            VippsError: details could not be read; see `vipps_async.errors`.
         """
         found = await _confirm(vipps, self)
         is_pending = found.details is not None and not found.details.has_outcome
@@ -209,7 +209,7 @@ class PaymentUpdate:
 
 @frozen(kw_only=True)
 class ShippingDetailsRequest:
-    """Vipps asks, while the customer waits, what shipping to this address costs. The repr shows no address."""
+    """Vipps' request for the shipping methods to an address, while the customer waits. The repr shows no address."""
 
     order_id: str = ""
     """The order, as the path names it."""
@@ -270,7 +270,7 @@ class _Response:
 
 @frozen(kw_only=True)
 class ConsentRemoval:
-    """A customer of an express checkout takes back the consent: delete for good what you know of this user id."""
+    """A customer of an express checkout withdraws the consent: delete for good what you know of this user id."""
 
     user_id: str = field(repr=False)
     """The customer's id, as `UserDetails.user_id` gave it."""

@@ -1,6 +1,6 @@
-"""eCom's callbacks as a source of the receiver: whose request it is, and the typed event that it brings.
+"""eCom's callbacks as a source of the receiver: authenticates requests and reads them as typed events.
 
-Vipps calls once, waits 3 seconds (10 for shipping details), and takes no answer as proof of anything.
+Vipps calls once, and waits 3 seconds for the response (10 for shipping details).
 """
 
 from __future__ import annotations
@@ -77,14 +77,14 @@ def _read_tokens(tokens: str | Iterable[str] | AnyoneMayCall) -> tuple[bytes, ..
 
 @frozen
 class EcomCallbacks(Generic[S]):
-    """What eCom calls: news of payments, questions about shipping, and consents that are taken back.
+    """The requests of eCom: payment callbacks, requests for shipping methods, and consent removals.
 
     Args:
         auth_tokens: the `auth_token` that payments were initiated with; several while it is being changed. Payments
             can live for a while: keep the previous one until the last payment that has it has ended.
             `ANYONE_MAY_CALL` switches the check off: then everybody on the internet can make your handlers run.
         on_payment: called when something happened to a payment.
-        on_shipping_details: returns the ways of shipping of an express checkout, within 8 seconds.
+        on_shipping_details: returns the shipping methods of an express checkout, within 8 seconds.
         on_consent_removal: deletes what you know of a customer.
 
     What has no handler is answered 404.
@@ -116,7 +116,7 @@ class EcomCallbacks(Generic[S]):
         }
 
     def match(self, path: str) -> tuple[str, str] | None:
-        """Tell the kind of a request by its path, and the method that it comes by; None: it is not eCom's."""
+        """Return the kind of a request by its path, and its HTTP method; None: it is not eCom's."""
         found = _split(path)
         return found and (found[0], "DELETE" if found[0] == CONSENT_REMOVAL else "POST")
 
@@ -149,7 +149,7 @@ class EcomCallbacks(Generic[S]):
         return update
 
     def restore(self, kind: str, record: bytes) -> PaymentUpdate | ConsentRemoval:
-        """Make an event again of what the journal has kept of it.
+        """Rebuild an event from its record in the journal.
 
         Raises:
             CallbackError: the record is damaged.

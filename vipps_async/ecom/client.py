@@ -260,7 +260,7 @@ class EcomApi(PaymentClient[PaymentDetails]):
         return await self._runner.run(call)
 
     async def details(self, order_id: str) -> PaymentDetails:
-        """Read a payment with its whole history: what decides, whatever a callback says.
+        """Read a payment with its whole history. It decides, whatever a callback says.
 
         Args:
             order_id: the payment.
@@ -287,7 +287,7 @@ class EcomApi(PaymentClient[PaymentDetails]):
         return await self._runner.run(Call(operation=STATUS, path=STATUS.path_for(order_id), payment=order_id))
 
     async def approve(self, order_id: str, *, mobile_number: str | None = None, token: str | None = None) -> None:
-        """Do in a test what the customer would do in the app: accept the payment.
+        """Accept a payment in place of the customer, in the test environment.
 
         Not for express checkouts and payments with `skip_landing_page`. Vipps wants the test user to have accepted one
         payment in the app before.
@@ -325,15 +325,15 @@ class EcomApi(PaymentClient[PaymentDetails]):
     async def wait_for(self, order_id: str, *, timeout: float = 600.0) -> PaymentDetails:  # noqa: ASYNC109 - it paces questions, and ends between two of them
         """Wait until the customer has accepted the payment, the bank has refused it, or it is cancelled.
 
-        Asks details after 5 seconds and then every 2, as Vipps' guidelines say, and at once when `notify` tells of
-        news. All waits of a session together ask at most 120 times a minute, which is what Vipps takes; beyond that
-        the order that has been due for longest comes first. Failures that may pass are sat out; what a `Retry-After`
-        asks for, only the order that it came for keeps to, and for a minute at most.
+        Reads details after 5 seconds and then every 2, as Vipps' guidelines say, and at once after `notify`. All waits
+        of a session together read at most 120 times a minute, which is Vipps' limit; beyond that the order that has
+        been due for longest comes first. Passing failures do not end the wait; a `Retry-After` holds for the order that
+        it came for, and for a minute at most.
 
         Args:
             order_id: the payment.
             timeout: how long to wait, in seconds. Vipps gives the customer 5 minutes for the link and 5 in the app.
-                With less than 10 the first question comes at half time.
+                With less than 10 the first read comes at half time.
 
         Returns:
             The details that ended the wait: look at their `is_approved`, `is_refused` and `is_cancelled`.
@@ -350,9 +350,9 @@ class EcomApi(PaymentClient[PaymentDetails]):
         return await self._poller.wait(check_order_id(order_id), timeout=timeout, unit=unit, ask=self.details)
 
     def notify(self, order_id: str) -> None:
-        """Tell that there is news of a payment: whoever waits for it in this session asks at once.
+        """Make the waits for a payment in this session read it at once, because something has happened to it.
 
-        `vipps_async.receiver` does so for every callback. The news may come before the wait begins.
+        `vipps_async.receiver` does so for every callback. It may be called before the wait begins.
 
         Args:
             order_id: the payment.

@@ -17,7 +17,7 @@ __all__ = ["Address", "PaymentDetails", "PaymentShippingDetails", "TransactionLo
 
 @frozen(kw_only=True)
 class TransactionLogEntry:
-    """One thing that happened, or failed to happen, to a payment."""
+    """One entry of the history: an operation that succeeded or failed."""
 
     amount: int
     """The amount in øre."""
@@ -133,7 +133,7 @@ class PaymentDetails:
 
     @property
     def has_outcome(self) -> bool:
-        """Whether there is an acceptance or an end: approved, refused by the bank, or cancelled."""
+        """Whether the payment is approved, refused by the bank, or cancelled."""
         return self.is_approved or self.is_refused or self.is_cancelled
 
     @property

@@ -9,7 +9,7 @@ from vipps_async.ecom.errors import error_class, is_known_group, may_tell_of_mon
 
 __all__ = ["CALLBACK", "CONSENT_REMOVAL", "ECOM", "NOTES"]
 
-#: Entries that a journal keeps of what Vipps has called: whoever received it sees to them, not recovery.
+#: The names of a journal's entries of callbacks: the receiver handles them, recovery passes them over.
 CALLBACK: Final = "callback"
 CONSENT_REMOVAL: Final = "consent_removal"
 NOTES: Final = frozenset({CALLBACK, CONSENT_REMOVAL})

@@ -1,4 +1,4 @@
-"""How to find out afterwards whether an initiate, capture, cancel or refund took effect: details decide."""
+"""Finds out from details whether an initiate, capture, cancel or refund took effect."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def reconcile_cancel(
 
 
 def _interpret_refusal(error: ApiError) -> NotApplied | Inconclusive:
-    """Read a refusal of details: only Vipps' own word that the order is unknown proves anything.
+    """Interpret an error of details: only Vipps' own error for an unknown order proves that there is none.
 
-    A bare 404 may come from a gateway that has never asked.
+    A bare 404 may come from a gateway that has not reached Vipps.
     """
     if isinstance(error, OrderNotFoundError) and has_code(error.errors, UNKNOWN_ORDER):
         return NotApplied("Vipps does not know the order")

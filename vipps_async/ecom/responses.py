@@ -1,4 +1,4 @@
-"""What initiate, capture, cancel, refund and status answer."""
+"""The responses of initiate, capture, cancel, refund and status."""
 
 from __future__ import annotations
 

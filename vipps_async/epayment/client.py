@@ -70,8 +70,8 @@ class EpaymentApi(PaymentClient[Payment]):
     ) -> CreatedPayment:
         """Ask for a payment. Send the customer to the result's `redirect_url` within 5 minutes.
 
-        A lost answer is asked for again under the same key, or found again with its URL by looking the payment up. So
-        may you call it again: a payment of this reference and amount that is there already is taken for yours.
+        If the response is lost, the request is sent again under the same key, or the payment is looked up with its URL.
+        You may call it again, too: a payment with this reference and amount that exists already counts as yours.
 
         Args:
             reference: unique for ever in this sales unit: 8 to 64 characters of a-z, A-Z, 0-9 and "-". A new attempt to
@@ -146,7 +146,7 @@ class EpaymentApi(PaymentClient[Payment]):
         return CreatedPayment(reference=reference, redirect_url=url, settled_by=SettledBy.JOURNAL)
 
     async def get(self, reference: str) -> Payment:
-        """Read a payment with its state and sums: what decides, whatever a webhook says.
+        """Read a payment with its state and sums. It decides, whatever a webhook says.
 
         Args:
             reference: the payment.
@@ -159,7 +159,7 @@ class EpaymentApi(PaymentClient[Payment]):
         return await self._runner.run(get_call(check_reference(reference)))
 
     async def events(self, reference: str) -> tuple[PaymentEvent, ...]:
-        """Read all that happened, or failed to happen, to a payment, the oldest first.
+        """Read the events of a payment, failed operations included, the oldest first.
 
         Args:
             reference: the payment.
@@ -239,7 +239,7 @@ class EpaymentApi(PaymentClient[Payment]):
         return await self._runner.run(cancel_call(reference, cancel_transaction_only=cancel_transaction_only))
 
     async def approve(self, reference: str, *, phone_number: str | None = None, token: str | None = None) -> None:
-        """Do in a test what the customer would do in the app: accept the payment.
+        """Accept a payment in place of the customer, in the test environment.
 
         Not for express checkouts. Vipps wants the test user to have accepted one payment in the app before.
 
@@ -265,14 +265,14 @@ class EpaymentApi(PaymentClient[Payment]):
     async def wait_for(self, reference: str, *, timeout: float = 600.0) -> Payment:  # noqa: ASYNC109 - it paces questions, and ends between two of them
         """Wait until the customer has accepted or declined the payment, has run out of time, or it is cancelled.
 
-        Reads the payment after 5 seconds and then every 2, as Vipps' guidelines say, and at once when `notify` tells of
-        news. All waits of a session for this API together ask at most 120 times a minute; beyond that the payment that
-        has been due for longest comes first. Failures that may pass are sat out.
+        Reads the payment after 5 seconds and then every 2, as Vipps' guidelines say, and at once after `notify`. All
+        waits of a session for this API together read at most 120 times a minute; beyond that the payment that has been
+        due for longest comes first. Passing failures do not end the wait.
 
         Args:
             reference: the payment.
             timeout: how long to wait, in seconds. Vipps gives the customer 5 minutes for the link and 5 in the app:
-                give nothing up before. With less than 10 the first question comes at half time.
+                do not give up before. With less than 10 the first read comes at half time.
 
         Returns:
             The payment that ended the wait: look at its `state`.
@@ -289,9 +289,9 @@ class EpaymentApi(PaymentClient[Payment]):
         return await self._poller.wait(check_reference(reference), timeout=timeout, unit=unit, ask=self.get)
 
     def notify(self, reference: str) -> None:
-        """Tell that there is news of a payment, by a webhook: whoever waits for it in this session asks at once.
+        """Make the waits for a payment in this session read it at once, because a webhook has told of it.
 
-        The news may come before the wait begins.
+        It may be called before the wait begins.
 
         Args:
             reference: the payment.

@@ -1,4 +1,4 @@
-"""How to find out afterwards whether a create, capture, refund or cancel took effect: events and sums decide."""
+"""Finds out from events and sums whether a create, capture, refund or cancel took effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ePayment operations answer, and what people ask of it: how much is left, and until when."""
+"""The responses of the ePayment operations, and properties derived from them."""
 
 from __future__ import annotations
 

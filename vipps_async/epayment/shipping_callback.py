@@ -1,4 +1,4 @@
-"""Vipps' question about shipping as a source of the receiver: asked while an express customer waits."""
+"""The shipping request of ePayment's express checkout as a source of the receiver: a customer waits for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PATH = re.compile(r"/[^?#]*")
 
 @frozen(kw_only=True)
 class ShippingQuestion:
-    """Vipps asks what shipping to this address costs. The repr shows no address."""
+    """Vipps' request for the shipping options to an address. The repr shows no address."""
 
     reference: str
     """The payment."""

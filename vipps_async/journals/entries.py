@@ -1,4 +1,4 @@
-"""What a journal holds: intents, what is known of their attempts, outcomes, and the world that these are about."""
+"""The values that a journal stores: intents, attempts, settlements, and the world that they are about."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class KeyOrigin(enum.Enum):
 
 @frozen(kw_only=True)
 class World:
-    """Which Vipps the facts of a journal are about: two worlds never share a journal."""
+    """Which Vipps a journal is about, by environment and host: two worlds never share a journal."""
 
     environment: str
     """``"test"`` or ``"production"``."""
@@ -93,7 +93,7 @@ class World:
     """What a sandbox calls itself, so that one restarted at the same port is another world; empty for Vipps."""
 
     def __str__(self) -> str:
-        """Return the world as a person reads it."""
+        """Return the world as text for people."""
         sandbox = f" (sandbox {self.instance})" if self.instance else ""
         return f"{self.environment} at {self.host}{sandbox}"
 
@@ -178,7 +178,7 @@ class Intent:
 
 
 class Outcome(enum.Enum):
-    """How an operation ended, as far as the journal is concerned."""
+    """How an operation ended."""
 
     DONE = "done"
     """It took effect."""
@@ -234,12 +234,12 @@ class Attempts:
 
 @frozen(kw_only=True)
 class Entry:
-    """What a journal holds of one operation."""
+    """The row of one operation: its intent, attempts, settlement and lease."""
 
     intent: Intent
-    """What is to be done."""
+    """The intent."""
     attempts: Attempts
-    """What is known of the attempts at it."""
+    """Its attempts."""
     settlement: Settlement | None = None
     """None while the entry is open."""
     owner: str = ""
@@ -257,7 +257,7 @@ class DamagedEntry:
     """A row that cannot be read. Nothing is sent for it."""
 
     position: int
-    """Its place in the order of arrival."""
+    """Its number in the order of arrival."""
     payment: str
     """The payment, as far as it can be read; perhaps damaged itself."""
     reason: str

@@ -35,7 +35,7 @@ Row = tuple[int, Entry | DamagedEntry]
 
 @frozen
 class WriteCondition:
-    """A condition of a write, asked in the transaction that writes, before anything else: for PostgreSQL alone."""
+    """A condition of a write, checked first in the transaction that writes; for PostgreSQL only."""
 
     #: A query that gives a row as long as writing is allowed, and that locks what it depends on until the commit.
     statement: bytes
@@ -45,7 +45,7 @@ class WriteCondition:
 
 
 class Store(Protocol):
-    """Where entries are kept. All failures are raised as JournalError."""
+    """Stores entries. All failures are raised as JournalError."""
 
     #: How long a last commit and closing may take, in seconds, before the store counts as one that does not answer.
     close_patience: float
@@ -56,7 +56,7 @@ class Store(Protocol):
     async def commit(
         self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None]
     ) -> Sequence[CommandResult | None]:
-        """Do all commands in their order, in one transaction; returns when it is durable.
+        """Carry out all commands in their order, in one transaction; returns when it is durable.
 
         Returns:
             The answers; None to a command whose condition did not hold, and which was not done.
@@ -96,7 +96,7 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close it, after all that was asked of it before."""
+        """Close it, after all earlier commands."""
 
     def abandon(self, *, wait: bool) -> None:
         """Close it without its event loop, which has ended; `wait`: block until what is being done is done."""
@@ -127,10 +127,10 @@ def _own_copy(error: JournalError) -> JournalError:
 
 
 class GroupCommit:
-    """Commits what is put, in order and in batches, from opening the store to closing it; used on one loop alone.
+    """Commits commands in order and in batches, from opening the store to closing it; used in one event loop.
 
     Args:
-        store: where to; nobody else writes to it.
+        store: the store; nobody else writes to it.
         limit: how many outcomes may be accepted and not durable, before `room` waits.
         on_overruled: called with each entry that is DONE though it was settled as without effect.
     """
@@ -193,7 +193,7 @@ class GroupCommit:
                 self._wake()
 
     def stop(self) -> None:
-        """Ask it to commit what waits, to close the store and to end."""
+        """Make `run` commit what waits, close the store and return."""
         self.is_serving, self._is_stopping = False, True
         self._arrived.set()
 
@@ -259,7 +259,7 @@ class GroupCommit:
                 await self._arrived.wait()
 
     def _take(self) -> list[PendingCommand]:
-        """Take what waits, without whatever was cancelled meanwhile."""
+        """Take the waiting commands, without those that were cancelled."""
         taken: list[PendingCommand] = []
         while self._queue and len(taken) < BATCH:
             pending = self._queue.popleft()
@@ -318,7 +318,7 @@ class GroupCommit:
             self._resolve(pending.future, error)
 
     def end(self) -> None:
-        """Refuse what waits; nothing is put any more."""
+        """Fail the waiting commands; no more can be put."""
         self.is_serving, self.has_ended = False, True
         closed = JournalError("the journal is closed")
         for pending in (*self._batch, *self._queue):
@@ -328,7 +328,7 @@ class GroupCommit:
         self._resolve(self.opened, closed)
 
     def _leave(self, written: Sequence[PendingCommand], failure: JournalError | None) -> None:
-        """Note how a commit went: the places of its outcomes became free, or it failed."""
+        """Record the end of a commit: it frees the places of its outcomes, or has failed."""
         self.unwritten -= sum(pending.future is None for pending in written)
         self._failure = failure
         self._wake()

@@ -1,4 +1,4 @@
-"""A journal in memory: for tests, and as the plainest statement of what a journal does. Nothing in it is durable."""
+"""A journal in memory: for tests, and as the simplest implementation of the protocol. Nothing in it is durable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _utc_now() -> datetime:
 
 
 class MemoryJournal(JournalMethods):
-    """A `Journal` that forgets everything when the process ends, and holds everything until then.
+    """A `Journal` that keeps every entry in memory until the process ends.
 
     It is not bounded: each operation stays in memory. Never use it where money moves.
 
@@ -45,7 +45,7 @@ class MemoryJournal(JournalMethods):
         return self._users > 0
 
     async def open(self) -> None:
-        """Make it usable. What it held before it was closed is still there."""
+        """Open it. Entries from before it was closed are still there."""
         self._users += 1
 
     async def bind(self, world: World) -> None:
@@ -65,7 +65,7 @@ class MemoryJournal(JournalMethods):
         return self._world
 
     async def damaged(self, *, only_open: bool = False) -> list[DamagedEntry]:  # noqa: ARG002 - the protocol's
-        """Return nothing: what it holds are values, which take no damage."""
+        """Return nothing: values in memory are not damaged."""
         self._check_open()
         return []
 
@@ -110,7 +110,7 @@ class MemoryJournal(JournalMethods):
         self._check_open()
 
     async def aclose(self) -> None:
-        """Refuse further use until it is opened again, unless somebody else has it open. What it holds stays."""
+        """Close it, unless somebody else has it open. Its entries stay."""
         self._users = max(0, self._users - 1)
 
     def _check_open(self) -> None:

@@ -88,11 +88,11 @@ class JournalMethods(abc.ABC):
         return [row for row in rows if isinstance(row, Entry)]
 
     async def rows_of(self, *, payment: str, merchant_serial_number: str) -> list[Entry | DamagedEntry]:
-        """Return all entries of one payment, oldest first, and what of it cannot be read."""
+        """Return all rows of one payment, oldest first; unreadable ones as `DamagedEntry`."""
         return [row for _, row in await self._rows_of_payment(payment, merchant_serial_number)]
 
     async def all_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
-        """Go through everything, newest first, a page at a time, what cannot be read among it.
+        """Go through all rows, newest first, a page at a time; unreadable ones as `DamagedEntry`.
 
         Raises:
             JournalError: the store has failed.
@@ -103,12 +103,12 @@ class JournalMethods(abc.ABC):
     # --- upkeep ------------------------------------------------------------------------------------------------------
 
     async def damaged(self, *, only_open: bool = False) -> list[DamagedEntry]:
-        """Look through the journal for rows that cannot be read; oldest first.
+        """Find the rows that cannot be read, oldest first.
 
         `open_entries`, `recent_entries` and `find` leave them out, and nothing is ever sent for them.
 
         Args:
-            only_open: whether only what stands there as open is looked through, which is quickly done.
+            only_open: whether only open rows are read, which are few.
 
         Raises:
             JournalError: the store has failed.
@@ -118,10 +118,10 @@ class JournalMethods(abc.ABC):
         return [row async for _, row in self._newest_rows() if isinstance(row, DamagedEntry)][::-1]
 
     async def prune(self, *, older_than: timedelta = DEFAULT_AGE, force: bool = False) -> int:
-        """Delete settled entries; what is open stays, however old it is, and so does what cannot be read.
+        """Delete old settled entries; open ones stay, however old they are, and so do unreadable ones.
 
         Args:
-            older_than: how long ago they were settled at least.
+            older_than: the least time since they were settled.
             force: whether that may be less than 365 days. A key that is given again after its entry was deleted is a
                 new operation to the journal.
 
@@ -146,7 +146,7 @@ class JournalMethods(abc.ABC):
         return deleted + await self._delete(old)
 
     async def erase(self, *, payment: str, merchant_serial_number: str) -> int:
-        """Delete all entries of one payment, for a person who has a right to that.
+        """Delete all entries of one payment, for a customer who has a right to erasure.
 
         Returns:
             How many were deleted.
@@ -163,12 +163,12 @@ class JournalMethods(abc.ABC):
         return await self._delete(found)
 
     async def discard(self, position: int) -> DamagedEntry:
-        """Delete one row that cannot be read: for whoever has compared its payment at Vipps with the books.
+        """Delete one row that cannot be read, after somebody has compared its payment at Vipps with the books.
 
-        From then on it speaks against nothing, and keeps no operation of its payment from being sent.
+        Such a row keeps operations of its payment from being sent; once deleted, it does not.
 
         Args:
-            position: its place, as `damaged` names it.
+            position: its position, as `damaged` returns it.
 
         Returns:
             What was deleted.
@@ -187,11 +187,11 @@ class JournalMethods(abc.ABC):
 
     @abc.abstractmethod
     async def _ask(self, command: Command) -> CommandResult:
-        """Do a command; returns its answer when that is durable."""
+        """Carry out a command; returns its answer when that is durable."""
 
     @abc.abstractmethod
     async def _accept(self, command: Settle | Release) -> None:
-        """Accept a command that nobody waits for; it becomes durable soon after."""
+        """Queue a command without waiting for its commit; it becomes durable soon after."""
 
     @abc.abstractmethod
     def _open_rows(self) -> AsyncIterator[tuple[int, Entry | DamagedEntry]]:
@@ -209,4 +209,4 @@ class JournalMethods(abc.ABC):
 
     @abc.abstractmethod
     async def _delete(self, positions: Sequence[int], *, also_open: bool = False) -> int:
-        """Delete these rows, unless they are open meanwhile and that is not said; returns how many were deleted."""
+        """Delete these rows; open ones only if that is asked for. Returns how many were deleted."""

@@ -13,7 +13,7 @@ __all__ = ["AcquireResult", "Journal"]
 
 
 class AcquireResult(enum.Enum):
-    """What `begin` and `claim` found."""
+    """The answer of `begin`, `claim` and `attempt`."""
 
     ACQUIRED = "acquired"
     """The entry is open and leased to the caller, who may send it."""
@@ -34,19 +34,19 @@ class AcquireResult(enum.Enum):
 
 
 class Journal(Protocol):
-    """Keeps intents and outcomes. Every method may be called from many tasks at once.
+    """Stores intents and outcomes. Every method may be called from many tasks at once.
 
     All failures of the store itself are raised as `vipps_async.errors.JournalError`.
     """
 
     @property
     def is_open(self) -> bool:
-        """Whether `open` has been called more often than `aclose`: whoever opens a journal closes it."""
+        """Whether it is open: `open` was called more often than `aclose`."""
         ...
 
     @property
     def on_overruled(self) -> list[Callable[[Entry], None]]:
-        """What is called, in the loop, with each entry that is DONE though it was settled as without effect.
+        """Functions that are called, in the loop, with each entry that is DONE though it was settled as without effect.
 
         The entry's owner is who settled it as DONE; empty: that is not known.
         Called once that is durable, and before a `flush` that was asked for later returns. It must not raise. Anyone
@@ -64,7 +64,7 @@ class Journal(Protocol):
         ...
 
     async def bind(self, world: World) -> None:
-        """Bind the journal to its world at first use, and hold it to that ever after.
+        """Bind the journal to a world at first use; afterwards check that it is the same one.
 
         Raises:
             JournalError: it is bound to another world; nothing was changed.
@@ -72,7 +72,7 @@ class Journal(Protocol):
         ...
 
     async def rebind(self, world: World) -> None:
-        """Bind the journal to another world: only for an operator who has seen that it is the same Vipps.
+        """Bind the journal to another world: for an operator who has checked that it is the same Vipps.
 
         Raises:
             JournalError: the store has failed.
@@ -111,7 +111,7 @@ class Journal(Protocol):
 
         Args:
             intent: what is about to be sent.
-            owner: who asks; not empty.
+            owner: the owner of the lease; not empty.
             lease: for how many seconds nobody else may take it; 0 or more.
             adopt: whether the intent's key was made for this call alone, so that an equal open one counts as it.
 
@@ -122,7 +122,7 @@ class Journal(Protocol):
         ...
 
     async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
-        """Note the outcome. Returns when it is accepted; it becomes durable soon after, in a group with others.
+        """Store the outcome. Returns when it is queued; it becomes durable soon after, in a group with others.
 
         An entry that is settled as DONE stays as it is, and so does one that is settled as REFUSED, except that DONE
         outranks it: what Vipps has carried out is done, whatever was concluded before. The entry's note then tells what
@@ -208,10 +208,10 @@ class Journal(Protocol):
         ...
 
     async def damaged(self, *, only_open: bool = False) -> list[DamagedEntry]:
-        """Look for rows that cannot be read, oldest first: the walks leave them out, and nothing is ever sent for them.
+        """Find the rows that cannot be read, oldest first: the walks leave them out, and nothing is ever sent for them.
 
         Args:
-            only_open: whether only what stands there as open is looked through, which is quickly done.
+            only_open: whether only open rows are read, which are few.
 
         Raises:
             JournalError: the store has failed.
@@ -227,11 +227,11 @@ class Journal(Protocol):
         ...
 
     async def rows_of(self, *, payment: str, merchant_serial_number: str) -> list[Entry | DamagedEntry]:
-        """Return the same, and in their places what stands there of the payment and cannot be read."""
+        """Return all rows of one payment, oldest first; unreadable ones as `DamagedEntry`."""
         ...
 
     async def flush(self) -> None:
-        """Return when all that was accepted is durable.
+        """Return when all queued outcomes are durable.
 
         Raises:
             JournalError: it could not be made so; what was accepted is kept and tried again.

@@ -47,11 +47,11 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class UnfitError(JournalError):
-    """One operation cannot be written; others may."""
+    """One command cannot be written; the others of its commit may."""
 
 
 class DamagedEntryError(UnfitError):
-    """An entry that is needed cannot be read: it may be what is asked for, and may have moved money."""
+    """An entry that decides on a command cannot be read: it may be the same operation, and may have moved money."""
 
     damaged: DamagedEntry
 
@@ -84,7 +84,7 @@ def moment(micros: int) -> datetime:
 def _facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) -> tuple[object, ...]:
     """List what an entry's checksum covers: all fields except the lease and the note.
 
-    Those may be lost without harm: whoever takes an entry up again does so with the same key and body.
+    Those may be damaged without harm: an entry is carried out again with the same key and body only.
     """
     created_at, last_at = intent.created_at, attempts.last_at
     created = micros(created_at)
@@ -130,7 +130,7 @@ def _checksum(facts: Sequence[Any]) -> int:
 
 
 def row_values(entry: Entry) -> tuple[object, ...]:
-    """List all that stands of an entry, but for its position.
+    """Return the values of all columns of an entry but its position.
 
     Raises:
         TypeError: a value is not of its type.
@@ -141,7 +141,7 @@ def row_values(entry: Entry) -> tuple[object, ...]:
 
 
 def state_values(entry: Entry) -> tuple[object, ...]:
-    """List what stands of an entry and can change."""
+    """Return the values of the columns of an entry that can change."""
     return row_values(entry)[_INTENT:]
 
 
@@ -162,7 +162,7 @@ def ended_values(position: int, intent: Intent, attempts: Attempts, settlement: 
 def entry_of(row: Sequence[Any]) -> Entry:
     """Make the entry of a row with all `COLUMNS`.
 
-    What the checksum does not cover may be damaged: nothing hangs on it but who waits for whom.
+    Columns that the checksum does not cover (lease and note) may be damaged: they only decide who waits for whom.
 
     Raises:
         DamagedEntryError: the checksum does not fit.
@@ -209,7 +209,7 @@ def entry_of(row: Sequence[Any]) -> Entry:
 
 
 def read_row(row: Sequence[Any]) -> tuple[int, Entry | DamagedEntry]:
-    """Make of a row with all `COLUMNS` its position and its entry, or what is known of a damaged one."""
+    """Return position and entry of a row with all `COLUMNS`; of an unreadable row a `DamagedEntry`."""
     try:
         return row[0], entry_of(row)
     except DamagedEntryError as error:

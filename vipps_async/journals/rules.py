@@ -44,7 +44,7 @@ _LONGEST_NOTE = 1000
 _LONGEST_LEASE = 10 * 365 * 86_400
 
 
-# Nobody changes these. They are not frozen, as that makes them twice as dear, and each call has two.
+# Nobody changes these. They are not frozen, as that takes twice the time, and each call makes two.
 
 
 @define
@@ -78,7 +78,7 @@ class Claim:
 
 @define
 class Settle:
-    """Note an outcome."""
+    """Store an outcome."""
 
     intent: Intent
     settlement: Settlement
@@ -105,7 +105,7 @@ CommandResult = tuple[AcquireResult | None, Entry | None]
 
 
 def checked_hold(owner: str, lease: float) -> timedelta:
-    """Check who asks and for how long.
+    """Check the owner and the length of a lease.
 
     Raises:
         InvalidInputError: `owner` is empty or no text, or `lease` is no number of seconds from 0 to ten years.
@@ -133,7 +133,7 @@ def clean_note(note: str) -> str:
 
 
 def acquired_by(answer: CommandResult, intent: Intent) -> tuple[AcquireResult, Entry]:
-    """Turn the answer to a begin or claim into what the caller gets.
+    """Return the answer to a begin or claim with its entry.
 
     Raises:
         JournalError: there is no such entry to claim.
@@ -146,7 +146,7 @@ def acquired_by(answer: CommandResult, intent: Intent) -> tuple[AcquireResult, E
 
 
 def check_world(bound: World | None, world: World, place: str) -> None:
-    """Hold a journal to its world.
+    """Check that a journal may be used for a world.
 
     Args:
         bound: the world that it is bound to; None: none yet.
@@ -193,7 +193,7 @@ def same_operation(open_entries: Iterable[Entry], intent: Intent) -> Entry | Non
 
 
 def open_beside(open_entries: Iterable[Entry], intent: Intent, *, adopt: bool) -> Entry | None:
-    """Find the open adjustment beside which this one must not begin; None: there is none.
+    """Find the open adjustment that keeps this one from beginning; None: there is none.
 
     It is one at another API; or, for a call without a key of its own, an equal one under a key that the caller chose:
     whoever asks again and leaves the key out most likely means the same operation.
@@ -214,7 +214,7 @@ def open_beside(open_entries: Iterable[Entry], intent: Intent, *, adopt: bool) -
 
 
 def apply(entry: Entry | None, command: Command, now: datetime) -> CommandResult:
-    """Do one command to the entry of its identity, if there is one.
+    """Apply one command to the entry of its identity, if there is one; return the answer and the new entry.
 
     An entry that comes back as the same object has not changed.
     """

@@ -20,12 +20,12 @@ Payment = tuple[str, str]
 
 
 def payment_of(intent: Intent) -> Payment:
-    """Name the payment that an intent is about."""
+    """Return the payment that an intent is about."""
     return (intent.merchant_serial_number, intent.payment)
 
 
 def payment_to_read(command: Command) -> Payment | None:
-    """Name the payment whose open entries decide on a command beside its own; None: none do."""
+    """Return the payment whose open entries decide on a command, beside its own entry; None: none do."""
     if isinstance(command, Begin) and (command.adopt or command.intent.adjusts):
         return payment_of(command.intent)
     return None
@@ -52,7 +52,7 @@ class Slot:
 
 
 class Slots:
-    """All that commands can meet, by identity and by payment."""
+    """The entries that a group of commands may read or change, by identity and by payment."""
 
     def __init__(self) -> None:
         self._slots: dict[Identity, Slot] = {}
@@ -90,7 +90,7 @@ class Slots:
             del self._by_payment[payment]
 
     def answer(self, command: Command, now: datetime) -> CommandResult:
-        """Do one command."""
+        """Apply one command, and return its answer."""
         payment = payment_to_read(command)
         of_payment = [] if payment is None else [slot.entry for slot in self.of_payment(payment)]
         is_adopting = isinstance(command, Begin) and command.adopt

@@ -1,4 +1,4 @@
-"""Receives what Vipps calls, whatever the web framework: authenticated, journalled, answered in time, then handled."""
+"""Receives Vipps' requests in any web framework: authenticated, journalled, answered in time, then handled."""
 
 from typing import TYPE_CHECKING
 

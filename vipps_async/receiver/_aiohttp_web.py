@@ -1,4 +1,4 @@
-"""Vipps in aiohttp.web: a session for the time of the application, and the paths that Vipps calls.
+"""Vipps in aiohttp.web: a session for the lifetime of the application, and the routes that Vipps calls.
 
 ::
 
@@ -67,7 +67,7 @@ def aiohttp_session(request: web.Request) -> VippsSession:
 
 
 def aiohttp_routes(receiver: Receiver, *, prefix: str) -> list[web.RouteDef]:
-    """Return the route that answers what Vipps calls: every path below the prefix.
+    """Return the route for Vipps' requests: every path below the prefix.
 
     With ``prefix="/vipps"`` eCom's prefix for callbacks, shipping details and consent removal alike is
     ``https://your.host/vipps``. Other paths below it are answered 404.

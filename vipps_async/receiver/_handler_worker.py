@@ -43,11 +43,11 @@ class ReceiverLog(EventLog):
     """Logs kinds, payments, statuses and classes of errors, never what was received."""
 
     def info(self, name: str, **fields: object) -> None:
-        """Log what went well; fields that are None or empty are left out."""
+        """Log at level info; fields that are None or empty are left out."""
         self._log(logging.INFO, name, fields)
 
     def warn(self, name: str, **fields: object) -> None:
-        """Log what did not."""
+        """Log at level warning."""
         self._log(logging.WARNING, name, fields)
 
     def journal_error(self, doing: str, error: str) -> None:
@@ -89,7 +89,7 @@ class HandlerThreads:
         return await result if inspect.isawaitable(result) else result
 
     def close(self) -> None:
-        """Begin nothing more. What runs in a thread runs on: threads cannot be stopped."""
+        """Start no more handlers. One that runs in a thread runs on: threads cannot be stopped."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -108,7 +108,7 @@ def is_async(handler: object) -> bool:
 
 @frozen
 class _Work:
-    """An event on its way through its handler."""
+    """An event and the call of its handler."""
 
     source: Source
     event: Notification
@@ -152,12 +152,12 @@ class HandlerWorker:
         return not self.is_stopping and len(self._running) < self._limits.max_handlers
 
     def start(self) -> None:
-        """Begin to redeliver what the journal has from an earlier time."""
+        """Start to redeliver the events that the journal has from before."""
         if self._journal is not None:
             self._redelivering = asyncio.create_task(self._redeliver_forever(self._journal), name="vipps redelivery")
 
     async def stop(self) -> None:
-        """Begin nothing more, wait for what is running, cancel what runs for too long."""
+        """Start no more handlers, wait for those that run, cancel those that run too long."""
         self.is_stopping = True
         try:
             if self._redelivering is not None:
@@ -184,8 +184,8 @@ class HandlerWorker:
         """Make an event durable, and run its handler if there is room.
 
         Returns:
-            What was done with it, and whether Vipps may be told that it has arrived: it is durable, or the session
-            has no journal and its handler has begun.
+            What was done with it, and whether Vipps gets a success: it is durable, or the session has no journal and
+            its handler has begun.
         """
         work = _Work(source, event, self._intent(source.api, kind, event))
         if work.intent.identity in self._running or work.intent.identity in self._handled:

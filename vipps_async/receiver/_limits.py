@@ -1,4 +1,4 @@
-"""How much a receiver takes and how long it waits, as one value; and what it has counted."""
+"""The limits of a receiver, in size, number and time, as one value; and its counters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _check_seconds(_: object, attribute: Attribute[float], value: object) -> Non
 
 @frozen(kw_only=True)
 class Limits:
-    """How much a receiver takes, and how long it waits, in seconds.
+    """The limits of a receiver; times are in seconds.
 
     Vipps waits 3 seconds for the answer to an eCom callback, and 10 for ways of shipping (API guide, callbacks): the
     body, the journal and the way there and back have to fit in.
@@ -56,12 +56,12 @@ class Limits:
 
 @mutable(kw_only=True)
 class Counts:
-    """What happened at a receiver, in numbers."""
+    """The counters of a receiver."""
 
     received: int = 0
     """Requests that were authentic and well-formed."""
     invalid: int = 0
-    """Requests that were neither, or came where nothing is."""
+    """Requests that were not authentic or not well-formed, or came to an unknown path."""
     duplicates: int = 0
     """Events that were running or handled already."""
     rejected: int = 0

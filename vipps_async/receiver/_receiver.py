@@ -20,7 +20,7 @@ __all__ = ["Receiver", "Reply"]
 
 @frozen(kw_only=True)
 class Reply:
-    """What to answer a request with. Nothing personal is in it, but for the answer to a query."""
+    """The response to a request. It holds nothing personal, except for the response to a query."""
 
     status: int
     """The HTTP status."""
@@ -31,7 +31,7 @@ class Reply:
 
 
 class Receiver:
-    """Takes in what Vipps calls, and hands it to your handlers.
+    """Receives Vipps' requests, and calls your handlers with them.
 
     Vipps waits a few seconds for the answer, so that never waits for a handler: it runs in the background. If the
     session has a journal, an event is durable in it before Vipps is answered, and redelivered to its handler, also
@@ -42,15 +42,15 @@ class Receiver:
     nobody can be answered; a plain function runs in a thread. For payments, begin with
     ``await event.confirm(vipps)``: being called proves nothing.
 
-    It may be made before there is an event loop. `serving` starts it; the names for Starlette and aiohttp do that for
-    you.
+    It may be made before there is an event loop. `serving` starts it; the functions for Starlette and aiohttp do that
+    for you.
 
     Args:
-        sources: what is received, such as `EcomCallbacks`.
-        limits: how much, and how long.
+        sources: the kinds of requests to receive, such as `EcomCallbacks`.
+        limits: sizes, numbers and times.
 
     Attributes:
-        counts: what happened so far, in numbers.
+        counts: its counters.
 
     Raises:
         InvalidInputError: there is no source, two have a kind of request in common, or a handler is no function.
@@ -80,7 +80,7 @@ class Receiver:
 
     @contextlib.asynccontextmanager
     async def serving(self, session: VippsSession) -> AsyncIterator[None]:
-        """Receive for the time of the context; at its end, wait for the handlers that are running.
+        """Receive inside the `async with` block; at its end, wait for the handlers that are running.
 
         Args:
             session: an open session; its journal, if it has one, keeps the events. It must stay open all the time.

@@ -1,4 +1,4 @@
-"""What differs from API to API in the requests that Vipps makes: a `Source` authenticates them and reads events."""
+"""The protocol of a `Source`: authenticates the requests of one API, and reads them as events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Handler = Callable[..., object]
 
 
 class Notification(Protocol):
-    """Something that has happened: handled in the background, and redelivered until its handler succeeds."""
+    """An event that has happened: handled in the background, and redelivered until its handler succeeds."""
 
     @property
     def payment(self) -> str | None:
@@ -33,18 +33,18 @@ class Notification(Protocol):
 
     @property
     def record(self) -> bytes:
-        """What the journal keeps of it; `Source.restore` reads it. Without personal data wherever that can be."""
+        """The event as the journal stores it, for `Source.restore`; without personal data wherever possible."""
         ...
 
     @property
     def is_pending(self) -> bool:
-        """Whether its handler has learned that the API does not know of it yet: then it is redelivered."""
+        """Whether its handler has found that the API does not show it yet: then it is redelivered."""
         ...
 
 
 @runtime_checkable
 class Query(Protocol):
-    """Something that Vipps asks while a customer waits: answered with what its handler returns."""
+    """A request that Vipps makes while a customer waits: answered with what its handler returns."""
 
     @property
     def payment(self) -> str | None:
@@ -62,7 +62,7 @@ class Query(Protocol):
 
 
 class Source(Protocol):
-    """What one API calls the merchant with. It raises `CallbackError` and nothing else."""
+    """The requests of one API to the merchant. Its methods raise `CallbackError` and nothing else."""
 
     @property
     def api(self) -> str:
@@ -75,7 +75,7 @@ class Source(Protocol):
         ...
 
     def match(self, path: str, /) -> tuple[str, str] | None:
-        """Tell the kind of a request by its path, and the method that it comes by; None: another source's.
+        """Return the kind of a request by its path, and its HTTP method; None: another source's.
 
         Args:
             path: as it was sent, still percent-encoded, with or without query.
@@ -83,7 +83,7 @@ class Source(Protocol):
         ...
 
     def check_headers(self, headers: Iterable[tuple[str, str]], /) -> None:
-        """Refuse whom the headers give away, before the body is read.
+        """Check the headers before the body is read.
 
         Args:
             headers: names in lower case, and values; a name may come twice.
@@ -102,7 +102,7 @@ class Source(Protocol):
         ...
 
     def restore(self, kind: str, record: bytes, /) -> Notification:
-        """Make an event again of what the journal has kept of it, marked as redelivered.
+        """Rebuild an event from its record in the journal, marked as redelivered.
 
         Raises:
             CallbackError: the record is damaged.
@@ -110,5 +110,5 @@ class Source(Protocol):
         ...
 
     def notify(self, session: VippsSession, payment: str, /) -> None:
-        """Wake whoever waits for news of a payment."""
+        """Wake the waits for a payment."""
         ...

@@ -1,4 +1,4 @@
-"""Vipps in Starlette and FastAPI: a session for the time of the application, and the paths that Vipps calls.
+"""Vipps in Starlette and FastAPI: a session for the lifetime of the application, and the routes that Vipps calls.
 
 ::
 
@@ -79,7 +79,7 @@ def starlette_session(connection: HTTPConnection) -> VippsSession:
 
 
 def starlette_app(receiver: Receiver) -> ASGIApp:
-    """Return an application that answers what Vipps calls; mount it where Vipps is told to call.
+    """Return an application for Vipps' requests; mount it at the path of your callback prefix.
 
     With ``app.mount("/vipps", starlette_app(receiver))`` eCom's prefix for callbacks, shipping details and consent
     removal alike is ``https://your.host/vipps``. Other paths below it are answered 404.

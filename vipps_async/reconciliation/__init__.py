@@ -1,4 +1,4 @@
-"""The reconciliation of a day: what the journal has as done, held against what Vipps has."""
+"""The reconciliation of a day: compares the operations that a journal has as done with Vipps' histories."""
 
 from vipps_async.reconciliation.compared import ComparedOperation, Comparison
 from vipps_async.reconciliation.comparison import compare_entries

@@ -1,4 +1,4 @@
-"""Holds done entries against what Vipps has of their payments: some payments at once, each looked up once."""
+"""Compares done entries with the histories of their payments: some payments at once, each looked up once."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ async def compare_entries(
     day: Day | None = None,
     damaged: Sequence[DamagedEntry] = (),
 ) -> list[ComparedOperation]:
-    """Ask Vipps about each entry's payment, and say how they compare; nothing is changed at Vipps nor in a journal.
+    """Compare entries with Vipps' histories of their payments; changes nothing, neither at Vipps nor in a journal.
 
     Captures and refunds are found by their idempotency keys in the payment's history (eCom's details, ePayment's
     events), cancels by the payment's state. A payment is looked up once for all of its entries, where that is one
-    request. It begins slowly and slows down as a batch does when Vipps asks for less; when Vipps gives no answer any
-    more the rest is left inconclusive.
+    request. Its concurrency starts low and follows Vipps' responses, as in a batch; if Vipps does not answer any more,
+    the rest is inconclusive.
 
     A history may lag, so what it lacks is no difference before `settle_after` has passed.
 
@@ -125,7 +125,7 @@ def _check(concurrency: object, rate: object) -> None:
 
 @mutable(eq=False)
 class _ComparisonRun:
-    """What all workers of one comparison share."""
+    """The state that all workers of one comparison share."""
 
     session: VippsSession
     limiter: BatchLimiter

@@ -1,4 +1,4 @@
-"""Looks up what Vipps has of one payment for a reconciliation: the same question is asked once, at the pace of all."""
+"""Looks payments up for a reconciliation: each lookup is sent once, within the rate of all workers."""
 
 from __future__ import annotations
 

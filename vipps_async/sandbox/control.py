@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import orjson
 from aiohttp import web
 
-from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.reasons import SandboxError
@@ -31,22 +30,21 @@ _USUAL, _MOST = 100, 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """The control endpoints, never for a web page from elsewhere.
+    """The control endpoints. Requests that web pages of other origins make are refused.
 
     `GET` tells the state, `POST` takes a JSON object. Faults: any of ``set`` (how long things last, and which variants
     occur: see `Faults.settings`), ``clear`` (true), ``script`` (operation → names of faults, null lets a request
     pass) for the order ``orderId`` or for all, ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true:
     the requests that are held), carried out in that order.
-    The settings: those of `Settings.as_json`. The clock: ``advance``, in seconds.
-    Consents: ``userId``, of the customer who takes the consent back; answered when the merchant was told, with what the
-    merchant said.
+    The settings: those of `SandboxSettings.as_json`. The clock: ``advance``, in seconds.
+    Consents: ``userId``, of the customer who withdraws the consent; answered once the merchant was called, with the
+    merchant's answer.
     The lists have the newest first; `orderId` names one order, `limit` how many.
     """
 
     services: Services
     faults: Faults
     request_filter: RequestFilter
-    changes: Changes
     held: HeldRequests
     callbacks: deque[CallbackRecord]
     #: Lets the customer with a `userId` withdraw the consent, and tells the merchant.
@@ -58,7 +56,7 @@ class Control:
             "faults": lambda _: self._faults(),
             "settings": lambda _: self.services.settings.as_json(),
             "clock": lambda _: self._time(),
-            # Which sandbox this is: one that forgets its payments when it ends is another one the next time.
+            # Identifies the sandbox: without a state file it has another id after a restart, as it has other payments.
             "instance": lambda _: {"instance": f"{self.services.book.instance:016x}"},
             "payments": self._payments,
             "callbacks": self._callbacks,
@@ -85,7 +83,6 @@ class Control:
     def _changer(self, change: Callable[[Any], None], show: Callable[[web.Request], object]) -> Any:
         async def handle(request: web.Request) -> web.Response:
             await self._read(request, change)
-            self.changes.note()
             return over_the_wire(json_answer(show(request)))
 
         return handle

@@ -1,4 +1,4 @@
-"""The sandbox: opens the socket, connects the parts, and offers tests the methods that drive it."""
+"""The sandbox server: connects its parts, opens the socket, and has the methods that tests drive it by."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,12 +19,11 @@ from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import PaymentOutcome, PaymentSnapshot
-from vipps_async.sandbox.ledger.events import Event
+from vipps_async.sandbox.ledger.entries import PaymentSnapshot
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
-from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
+from vipps_async.sandbox.ledger.reasons import SandboxStateError
 from vipps_async.sandbox.ledger.registrations import Registrations
-from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings, told_keys
+from vipps_async.sandbox.ledger.settings import SandboxSettings
 from vipps_async.sandbox.ledger.state_file import StateFile
 from vipps_async.sandbox.network.callbacks import CallbackSender
 from vipps_async.sandbox.network.callers import Callers, TokenIssuer
@@ -32,9 +32,7 @@ from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener
 from vipps_async.sandbox.network.request_filter import RequestFilter
-from vipps_async.sandbox.network.routing import add_routes
 from vipps_async.sandbox.network.waits import Waits
-from vipps_async.sandbox.network.webhooks import WebhookSender
 from vipps_async.sandbox.network.workers import cancelled
 from vipps_async.sandbox.pages.dashboard import Dashboard
 from vipps_async.sandbox.pages.landing import Landing, landing_url, qr_url
@@ -48,7 +46,7 @@ from vipps_async.sandbox.wire.webhooks import WebhooksFace
 #: The APIs that a sandbox has unless it is told otherwise.
 FACES: tuple[type[Face], ...] = (EcomFace, EpaymentFace, UserinfoFace, WebhooksFace)
 
-#: How often payments are looked at that run out of time by themselves, in seconds: a customer would not notice.
+#: Seconds between two checks for payments that have timed out.
 _TICK = 1.0
 #: The largest body that is read, in bytes; the largest honest one has some thousand.
 _MAX_BODY = 256 * 1024
@@ -57,7 +55,7 @@ _LOG = logging.getLogger("vipps_async.sandbox")
 
 
 class SandboxServer:
-    """Vipps on this machine.
+    """A Vipps simulator on this machine, over HTTP.
 
     Usage::
 
@@ -67,41 +65,25 @@ class SandboxServer:
             assert sandbox.payment("acme-shop-123-order123abc").reserved == 49900
 
     Args:
-        host: the address to bind to. Anything but loopback shows the sandbox to others, and is warned of in the log
-            and on every page of the dashboard.
+        host: the address to bind to. With any other than loopback, other machines reach the sandbox; the log and every
+            page of the dashboard warn of that.
         port: the port; 0 takes a free one.
+        settings: which keys it accepts, what each sales unit may do, and how strictly requests are read. It makes a
+            copy, its attribute `settings`, which may be changed while it runs. None: the defaults.
         rate_limits: whether the vendor's limits for each order apply.
-        credentials: the keys to check against; None accepts any that are not empty.
-        direct_capture: sales units whose payments are captured with the reservation.
-        skip_landing_page_allowed: sales units that may skip the landing page.
-        nin_allowed: sales units that may ask for the national identity number.
-        currencies: sales unit → its currency, where that is not NOK. With DKK or EUR it goes by ePayment's rules for
-            Denmark and Finland: 14 days to capture, all at once.
-        partial_capture_allowed: such sales units that may capture in parts all the same.
-        late_capture_allowed: such sales units that have 180 days to capture all the same.
-        long_living_allowed: sales units that may say when an ePayment payment expires.
-        express_allowed: sales units that may use ePayment's express checkout.
         token_lifetime: seconds that an access token lives: one hour, as on the vendor's test host.
-        sub_delay: seconds after approval until `sub` appears in details.
-        numeric_callback_msn: callbacks give the sales unit as a number, as Vipps sometimes does.
-        request_id_required: whether a capture or refund without `X-Request-Id` is refused, as Vipps' description has
-            it; if not, each one that comes without moves money anew.
-        strict: refuse what Vipps takes and ignores: fields that it does not know, and nulls.
-        clock: the time; None: the machine's, from now on.
-        longest_wait: the longest real time, in seconds, that a stall, a slow answer or a closed listener takes, and a
-            pause of a client that waits by `waits`; the clock is moved on by the rest. None: as long as it is.
+        clock: the clock; None: one that starts at the machine's time.
+        longest_wait: the longest real time, in seconds, that a wait takes: of a stall, a slow answer, a closed
+            listener, or a session on the clock `waits`. The clock is advanced by the rest. None: waits take their full
+            time.
         keep_requests: how many requests are kept on record; 0: none.
         keep_callbacks: how many callbacks are kept on record; 0: none.
-        allowed_hosts: further host names that requests may come to; see `RequestFilter`.
-        callback_hosts: hosts that may be called at the merchant, and whose URLs pass with http, too. Loopback may be
-            called without being named where the sandbox listens on loopback alone, and no other host.
-        state: a file that keeps payments, webhooks and clock over restarts; what was answered is in it. None: in
-            memory only.
-        faces: the APIs that it has; see `Face`, which one of your own is made after. They share the payments, the
-            clock, limits and faults.
-
-    Raises:
-        TypeError: `credentials` are others than the sandbox's own, such as those of a session.
+        allowed_hosts: further host names that are accepted in the header Host; see `RequestFilter`.
+        callback_hosts: the merchant's hosts that callbacks and webhooks are sent to; their URLs may be http. Loopback
+            needs no mention where the sandbox listens on loopback only.
+        state: a file that keeps payments, webhooks and clock over restarts; each answer is sent after its change is in
+            the file. None: in memory only.
+        faces: the APIs; one of your own is a subclass of `Face`. They share payments, clock, limits and faults.
     """
 
     def __init__(
@@ -109,21 +91,9 @@ class SandboxServer:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
+        settings: SandboxSettings | None = None,
         rate_limits: bool = True,
-        credentials: SandboxCredentials | Sequence[SandboxCredentials] | None = None,
-        direct_capture: Collection[str] = frozenset(),
-        skip_landing_page_allowed: Collection[str] = frozenset(),
-        nin_allowed: Collection[str] = frozenset(),
-        currencies: Mapping[str, str] | None = None,
-        partial_capture_allowed: Collection[str] = frozenset(),
-        late_capture_allowed: Collection[str] = frozenset(),
-        long_living_allowed: Collection[str] = frozenset(),
-        express_allowed: Collection[str] = frozenset(),
         token_lifetime: int = 3600,
-        sub_delay: float = 0.5,
-        numeric_callback_msn: bool = False,
-        request_id_required: bool = True,
-        strict: bool = False,
         clock: SandboxClock | None = None,
         longest_wait: float | None = None,
         keep_requests: int = 1_000,
@@ -133,55 +103,37 @@ class SandboxServer:
         state: Path | None = None,
         faces: Sequence[type[Face]] = FACES,
     ) -> None:
-        #: The time that everything here goes by.
+        #: The clock of payments, tokens, limits and webhooks.
         self.clock: SandboxClock = clock or SandboxClock()
-        #: How it passes for whoever waits.
+        #: Timers on that clock.
         self.waits: Waits = Waits(self.clock, longest_wait)
-        #: What it is told to be; it may be changed while it runs.
-        self.settings: Settings = Settings(
-            credentials=told_keys(credentials),
-            direct_capture=direct_capture,
-            skip_landing_page=skip_landing_page_allowed,
-            nin=nin_allowed,
-            currencies=currencies or {},
-            partial_capture=partial_capture_allowed,
-            late_capture=late_capture_allowed,
-            long_living=long_living_allowed,
-            express=express_allowed,
-            sub_delay=sub_delay,
-            numeric_callback_msn=numeric_callback_msn,
-            strict=strict,
-            request_id_required=request_id_required,
-            unit_codes=tuple(code for face in faces for code in face.unit_codes),
+        #: The settings; they may be changed while it runs.
+        self.settings: SandboxSettings = replace(
+            settings or SandboxSettings(), unit_codes=tuple(code for face in faces for code in face.unit_codes)
         )
         self._changes = Changes()
         self._request_filter = RequestFilter(host, allowed_hosts)
         hosts = CallbackHosts(
             named=frozenset(name.lower() for name in callback_hosts), loopback=self._request_filter.loopback_only
         )
+        self._faces: dict[str, Face] = {}
+        registrations = Registrations()
         self._sender = CallbackSender(
             self.clock,
-            keep=keep_callbacks,
-            hosts=hosts,
-            copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
-            changed=self._changes.wake,
-        )
-        registrations = Registrations()
-        self._webhooks = WebhookSender(
-            self.clock,
+            self._faces,
             registrations,
-            call=self._sender.call,
-            lost=self._sender.lost,
-            # They are made further below.
+            hosts=hosts,
+            keep=keep_callbacks,
+            # The faults are made further below.
             copies=lambda reference: self.faults.copies(reference),  # noqa: PLW0108
         )
-        self._changes.tell_events_to(self._tell_by_webhook)
+        self._changes.tell_events_to(self._sender.tell)
         self._book = OrderBook()
         self._customers = CustomerSimulator(
             self.clock,
             self._book,
             self.settings,
-            announce=self._announce,
+            announce=self._sender.announce,
             ask_shipping=lambda order, customer: self._face_of(order).shipping_methods(order, customer),
             changed=self._changes.note,
         )
@@ -199,7 +151,7 @@ class SandboxServer:
             landing_url=lambda order: landing_url(self.url, order),
             qr_url=lambda order: qr_url(self.url, order),
         )
-        self._faces = {face.name: face(self._services) for face in faces}
+        self._faces.update((face.name, face(self._services)) for face in faces)
         self._state = None if state is None else StateFile(state, self._book, registrations, self.clock)
         if self._state is not None:
             self._changes.keep_with(self._state.note)
@@ -207,7 +159,6 @@ class SandboxServer:
         self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds, waits=self.waits)
         self._dispatcher = Dispatcher(
             self.clock,
-            self._changes,
             self._faces.values(),
             self._callers,
             self._listener,
@@ -215,24 +166,13 @@ class SandboxServer:
             settled=self._settled,
             waits=self.waits,
         )
-        #: What shall go wrong.
+        #: The faults to inject.
         self.faults: Faults = self._dispatcher.faults
-        self._url = ""
-        self._ticker: asyncio.Task[None] | None = None
-        self._stop_listening: Callable[[], None] | None = None
+        #: What ends what `start` began, last first.
+        self._closing = AsyncExitStack()
 
     def _face_of(self, order: Order) -> Face:
         return self._faces[order.api]
-
-    def _announce(self, order: Order, outcome: PaymentOutcome) -> None:
-        job = self._face_of(order).callback(order, outcome)
-        if job is not None:
-            self._sender.send(job)
-
-    def _tell_by_webhook(self, order: Order, event: Event) -> None:
-        news = self._face_of(order).webhook(order, event)
-        if news is not None:
-            self._webhooks.tell(news)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -246,26 +186,36 @@ class SandboxServer:
         await self.aclose()
 
     async def start(self) -> None:
-        """Open the socket and answer. A sandbox that was closed can be started again: same port, same payments.
+        """Open the socket. A sandbox that was closed can be started again, on the same port and with the same payments.
 
         Raises:
             RuntimeError: it is running.
             OSError: the port is taken, or the address is not this machine's.
-            SandboxStateError: the file of the state is damaged, newer, in use, or cannot be written.
+            SandboxStateError: the state file is damaged, of a newer version, in use, or cannot be written.
         """
         if self._listener.running:
             raise RuntimeError("the sandbox is running")
-        if self._state is not None:
-            for order in await self._state.open():
-                self._customers.watch(order)
-        try:
-            await self._open()
-        except BaseException:
+        async with AsyncExitStack() as begun:
             if self._state is not None:
-                await self._state.aclose()
-            raise
+                for order in await self._state.open():
+                    self._customers.watch(order)
+                begun.push_async_callback(self._state.aclose)
+            begun.push_async_callback(cancelled, asyncio.create_task(self._tick(), name="vipps sandbox time"))
+            begun.callback(self.clock.on_advance(self._changes.note))
+            await self._sender.start()
+            begun.push_async_callback(self._sender.aclose)
+            await self._listener.open(self._application())
+            begun.push_async_callback(self._listener.close)
+            self.waits.begin()
+            begun.callback(self.waits.end)
+            begun.callback(self._dispatcher.end)
+            self._closing = begun.pop_all()
+        if not self._request_filter.loopback_only:
+            _LOG.warning(
+                "listening on %s: anyone who reaches this machine can use this sandbox.", self._request_filter.host
+            )
 
-    async def _open(self) -> None:
+    def _application(self) -> web.Application:
         app = web.Application(
             middlewares=[self._request_filter.middleware, self._dispatcher.middleware], client_max_size=_MAX_BODY
         )
@@ -274,10 +224,9 @@ class SandboxServer:
             services=self._services,
             faults=self.faults,
             request_filter=self._request_filter,
-            changes=self._changes,
             held=self._dispatcher.held,
             callbacks=self._sender.records,
-            remove_consent=self.remove_consent,
+            remove_consent=self._sender.remove_consent,
         )
         dashboard = Dashboard(
             services=self._services,
@@ -289,36 +238,13 @@ class SandboxServer:
             callbacks=self._sender.records,
             url=lambda: self.url,
         )
-        add_routes(app, [*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
-        self._url = await self._listener.open(app)
-        if not self._request_filter.loopback_only:
-            _LOG.warning(
-                "listening on %s: anyone who reaches this machine can use this sandbox.", self._request_filter.host
-            )
-        await self._sender.start()
-        self._webhooks.start()
-        self.waits.begin()
-        self._stop_listening = self.clock.on_advance(self._changes.note)
-        self._ticker = asyncio.create_task(self._tick(), name="vipps sandbox time")
+        app.add_routes([*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
+        return app
 
     async def aclose(self) -> None:
         """Stop answering, deliver the callbacks that are due, and close. Safe to call twice."""
-        if not self._listener.running:
-            return
-        ticker, self._ticker = self._ticker, None
-        self._dispatcher.end()
-        self._changes.end()
-        self.waits.end()
-        async with AsyncExitStack() as closing:
-            if self._state is not None:
-                closing.push_async_callback(self._state.aclose)
-            closing.push_async_callback(cancelled, ticker)
-            if self._stop_listening is not None:
-                closing.callback(self._stop_listening)
-                self._stop_listening = None
-            closing.push_async_callback(self._sender.aclose)
-            closing.push_async_callback(self._webhooks.aclose)
-            await self._listener.close()
+        closing, self._closing = self._closing, AsyncExitStack()
+        await closing.aclose()
 
     async def _settled(self) -> None:
         if self._state is not None:
@@ -334,14 +260,12 @@ class SandboxServer:
 
     @property
     def url(self) -> str:
-        """Where the sandbox answers, such as ``http://127.0.0.1:8787``; it keeps that after closing.
+        """The URL of the sandbox, such as ``http://127.0.0.1:8787``; it stays after closing.
 
         Raises:
             RuntimeError: it was never started, so that there is no port yet.
         """
-        if not self._url:
-            raise RuntimeError("the sandbox has not been started")
-        return self._url
+        return self._listener.url
 
     # -- the customer ----------------------------------------------------------------------------------------------
 
@@ -358,8 +282,8 @@ class SandboxServer:
         Args:
             order_id: the order.
             msn: its sales unit, needed if several have an order by that id.
-            customer: who pays; one is invented if none is given. The number of the initiate call wins.
-            shipping_method_id: what to choose in express checkout; the default method if not given.
+            customer: who pays; None: an invented one. A phone number that the initiate gave takes precedence.
+            shipping_method_id: the shipping method of an express checkout; None: the default one.
 
         Returns:
             The payment afterwards: reserved, or refused by the bank for a test amount.
@@ -380,7 +304,7 @@ class SandboxServer:
         return self._after(self._customers.open, order_id, msn)
 
     async def expire(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
-        """Let the payment run out of time now, whatever the clock says; raises as `approve`."""
+        """Let the payment time out now, whatever the clock says; raises as `approve`."""
         return self._after(self._customers.expire, order_id, msn)
 
     def _after(self, act: Callable[[Order], None], order_id: str, msn: str | None) -> PaymentSnapshot:
@@ -397,17 +321,12 @@ class SandboxServer:
         Raises:
             SandboxError: no express order has a customer by that id.
         """
-        for face in self._faces.values():
-            job = face.consent_removal(user_id)
-            if job is not None:
-                await self._sender.call(job)
-                return
-        raise SandboxError("no express order has a customer by that user id")
+        await self._sender.remove_consent(user_id)
 
     # -- what happened ---------------------------------------------------------------------------------------------
 
     def payment(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
-        """Return what moved on an order so far.
+        """Return the sums and the history of a payment.
 
         Raises:
             SandboxError: there is no such order, or several sales units have one.
@@ -417,12 +336,12 @@ class SandboxServer:
 
     @property
     def payments(self) -> tuple[PaymentSnapshot, ...]:
-        """What moved on all orders so far."""
+        """The sums and histories of all payments."""
         self.clock.run_due()
         return tuple(order.payment.snapshot() for order in self._book)
 
     def landing_url(self, order_id: str, *, msn: str | None = None) -> str:
-        """Return the URL that initiate answered with.
+        """Return the URL that the answer to initiate or create had.
 
         Raises:
             SandboxError: there is no such order, or several sales units have one.
@@ -431,7 +350,7 @@ class SandboxServer:
 
     @property
     def held(self) -> int:
-        """How many requests are held, to be delivered later."""
+        """The number of requests that faults hold, to be delivered later."""
         self.clock.run_due()
         return len(self._dispatcher.held)
 
@@ -446,28 +365,27 @@ class SandboxServer:
 
     @property
     def callbacks(self) -> tuple[CallbackRecord, ...]:
-        """The last calls at merchants, oldest first."""
+        """The last requests to the merchant, oldest first."""
         return tuple(self._sender.records)
 
     @property
     def ignored(self) -> Mapping[tuple[str, str, str], int]:
-        """What Vipps takes and ignores: (operation, place, ``"unknown"`` or ``"null"``) → how often it came."""
+        """Fields that Vipps ignores: (operation, place, ``"unknown"`` or ``"null"``) → how often they were received."""
         return dict(self._services.ignored.counts)
 
     async def callbacks_delivered(self) -> None:
         """Wait until every callback so far, and every webhook that is due, has been attempted."""
         await self._sender.delivered()
-        await self._webhooks.delivered()
 
     def revoke_tokens(self) -> None:
-        """Make every access token invalid that was issued so far."""
+        """Invalidate every access token that was issued so far."""
         self._callers.tokens.revoke_all()
 
     # -- the listener ----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def refusing_connections(self) -> AsyncIterator[None]:
-        """Close the listener and every idle connection meanwhile: who connects is refused.
+        """Close the listener and every idle connection inside the `with` block: new connections are refused.
 
         Raises:
             RuntimeError: the sandbox is not running.

@@ -1,4 +1,4 @@
-"""For your tests and ours: a Vipps sandbox that hands out sessions, and a transport that answers what a script says."""
+"""For tests: a Vipps sandbox that makes sessions, and a transport that answers by a script."""
 
 from vipps_async.sandbox import (
     Address,
@@ -12,6 +12,7 @@ from vipps_async.sandbox import (
     SandboxClock,
     SandboxCredentials,
     SandboxError,
+    SandboxSettings,
     State,
 )
 from vipps_async.testing.sandbox import SHORT_WAIT, Sandbox
@@ -34,6 +35,7 @@ __all__ = [
     "SandboxClock",
     "SandboxCredentials",
     "SandboxError",
+    "SandboxSettings",
     "SandboxThread",
     "ScriptError",
     "ScriptedTransport",

@@ -1,4 +1,4 @@
-"""Callbacks to an application without a port: by the request method of a client of httpx' kind, or of a test client."""
+"""Delivers callbacks to an application in this process, by the `request` method of an httpx or test client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["AppResponse", "AsyncRequest", "SyncRequest", "by_async", "by_sync"]
 
 
 class AppResponse(Protocol):
-    """What the application answered, as a client of httpx' kind gives it."""
+    """The application's answer, as httpx has it."""
 
     @property
     def status_code(self) -> int:

@@ -1,4 +1,4 @@
-"""The sandbox as a test uses it: with a session that is ready to talk to it, and waits that take no time."""
+"""The sandbox for tests: makes sessions that talk to it, and lets their waits take no time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from vipps_async.transports.protocol import Request, Response, Transport
 
 __all__ = ["SHORT_WAIT", "Sandbox"]
 
-#: A `longest_wait` for tests, in seconds: nobody notices it, and what else is ready to run comes first.
+#: A `longest_wait` for tests, in seconds: hardly any time, but callbacks that are ready run first.
 SHORT_WAIT = 0.003
 
-#: What `session` says it is; a sandbox takes any credentials unless it was told which to take.
+#: The default of `session`; a sandbox accepts any credentials unless its settings name some.
 _CREDENTIALS = Credentials(
     client_id="sandbox-client",
     client_secret="sandbox-secret",  # noqa: S106 - opens nothing
@@ -33,7 +33,7 @@ _CREDENTIALS = Credentials(
 
 @frozen
 class _CountedTransport:
-    """Tells the waits of a sandbox of each request on its way."""
+    """Counts each request in the sandbox's waits, so that the clock is not advanced while it is under way."""
 
     transport: Transport
     waits: Waits
@@ -49,7 +49,7 @@ class _CountedTransport:
 
 
 class _RehearsedOnce(AiohttpTransport):
-    """Finds out once in a process what its aiohttp does: a suite makes one for each test, over the same aiohttp."""
+    """Probes the installed aiohttp once in a process, not once for each test."""
 
     _found: ClassVar[tuple[bool, bool] | None] = None
 
@@ -79,12 +79,12 @@ class Sandbox(SandboxServer):
         async with Sandbox() as sandbox, sandbox.session() as vipps:
             ...
 
-    With `longest_wait`, in seconds, what a session waits for takes that long at most: pauses of `wait_for`, between
-    attempts, and before details are asked again. The sandbox's clock, which its sessions then go by, is moved on by the
-    rest, so that payments expire and limits pass as they do while one really waits. A stall ends by a reset when the
-    session's read time-out would have ended it. Nothing is moved on while a request is on its way.
+    With `longest_wait`, in seconds, each wait of a session takes that long at most: in `wait_for`, between attempts,
+    and before details are read again. The session uses the sandbox's clock, which is advanced by the rest, so that
+    payments expire and limits pass as if the time had passed. A stall ends by a reset when the session's read time-out
+    would have ended it. The clock is not advanced while a request is under way.
 
-    Everything else is said in `SandboxServer`, whose arguments it takes.
+    The arguments, and everything else, are those of `SandboxServer`.
     """
 
     def session(
@@ -108,7 +108,7 @@ class Sandbox(SandboxServer):
         """
         own: Transport | None = None
         if self.waits.longest is not None:
-            # Then a time-out would end it; how long that is only the session knows.
+            # The stall must end when the session's read time-out would end it, which is known here only.
             self.faults.stall_seconds = min(self.faults.stall_seconds, (timeouts or Timeouts()).read)
             if transport is None:
                 transport = own = _CountedTransport(_RehearsedOnce(), self.waits)
@@ -130,7 +130,7 @@ class Sandbox(SandboxServer):
         return session if own is None else session.owning(own)
 
     def deliver_to(self, request: AsyncRequest | None) -> None:
-        """Deliver callbacks, webhooks and questions about shipping by a function, whatever URL they go to.
+        """Deliver callbacks, webhooks and shipping requests by a function instead of HTTP, whatever their URL.
 
         For an application without a port: ``sandbox.deliver_to(client.request)``, with a client of httpx whose
         transport is `ASGITransport`. What the function raises counts as no answer.
@@ -142,7 +142,7 @@ class Sandbox(SandboxServer):
         self._sender.deliver = None if request is None else by_async(request)
 
     def deliver_in_thread_to(self, request: SyncRequest | None) -> None:
-        """Do what `deliver_to` does, by a plain function, which is called in a thread of its own."""
+        """Do the same as `deliver_to` with a synchronous function, which is called in another thread."""
         self._sender.deliver = None if request is None else by_sync(request)
 
     @property

@@ -1,4 +1,4 @@
-"""A transport for tests that answers what a script says.
+"""A transport for tests that answers by a script.
 
 Usage::
 
@@ -30,7 +30,7 @@ Reply = Response | TransportError | Callable[[Request], Response | Awaitable[Res
 
 
 class ScriptError(AssertionError):
-    """A request came that the script does not foresee: the test, or what it tests, is wrong."""
+    """The script has no reply for a request: the test, or the code under test, is wrong."""
 
 
 def answer(status: int, body: object = b"", *, headers: Mapping[str, str] | None = None) -> Response:
@@ -56,11 +56,10 @@ def token_answer(token: str = "scripted-token", *, lifetime: int = 3600) -> Resp
 
 
 class ScriptedTransport:
-    """A transport without a network: it answers or raises what its script says, at once, and records what it got.
+    """A transport without a network: it answers or raises at once by its script, and records the requests.
 
-    A request takes the next reply of the first route whose ending its path has. Token requests are answered by
-    themselves unless a route of their own is scripted. A failure is raised as a copy, so that the script's own stays
-    as it was written.
+    A request takes the next reply of the first route whose ending its path has. Token requests get a token unless a
+    route for them is scripted. An exception is raised as a copy, so that the script's own stays unchanged.
 
     Attributes:
         requests: all requests but those for a token, in their order; their repr leaves out headers and body.
@@ -79,7 +78,7 @@ class ScriptedTransport:
         return f"<ScriptedTransport, {len(self.requests)} requests, {len(self.token_requests)} token requests>"
 
     def on(self, ending: str, *replies: Reply, then: Reply | None = None) -> ScriptedTransport:
-        """Add replies for requests whose path ends so; they are used up in their order.
+        """Add replies for requests whose path has this ending; each is used once, in their order.
 
         Args:
             ending: how the path ends, such as ``"/capture"``; the empty text fits every path but the token's.
@@ -127,5 +126,5 @@ class ScriptedTransport:
         raise ScriptError(f"no reply is scripted for {path}")
 
     async def aclose(self) -> None:
-        """Note that it was closed."""
+        """Count the call in `closed`."""
         self.closed += 1

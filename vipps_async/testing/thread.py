@@ -1,4 +1,4 @@
-"""A sandbox in a thread of its own, for tests that have no event loop: `TestClient`, Flask, Django, plain functions."""
+"""A sandbox in a thread of its own, for synchronous tests: `TestClient`, Flask, Django."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class SandboxThread:
-    """A sandbox that runs in a thread of its own, driven by plain calls.
+    """A sandbox that runs in a thread of its own and is driven by synchronous calls.
 
     Usage::
 
@@ -34,11 +34,11 @@ class SandboxThread:
             ...
             sandbox.approve("acme-shop-123-order123abc")
 
-    What it offers is said in `SandboxServer`; nothing here is to be awaited, and each call returns when it is done. Not
-    for a test that has an event loop of its own, which would stand still meanwhile: there, use `Sandbox`.
+    The methods are those of `SandboxServer`, and each returns when it is done. They would block the event loop of an
+    asynchronous test: there, use `Sandbox`.
 
     Args:
-        sandbox: what to run; None: one in which waits are short.
+        sandbox: the sandbox to run, not started; None: a new one with `longest_wait=SHORT_WAIT`.
     """
 
     def __init__(self, sandbox: Sandbox | None = None) -> None:
@@ -94,7 +94,7 @@ class SandboxThread:
 
         return self._await(called)
 
-    # -- for whoever pays --------------------------------------------------------------------------------------------
+    # -- sessions --------------------------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -117,7 +117,7 @@ class SandboxThread:
         """Make a session that talks to this sandbox, for the event loop that will use it; see `Sandbox.session`."""
         return self._sandbox.session(transport=transport, journal=journal, retry=retry, timeouts=timeouts)
 
-    # -- the customer, time and trouble ------------------------------------------------------------------------------
+    # -- customer, clock and faults ------------------------------------------------------------------------------
 
     def approve(
         self, order_id: str, *, customer: Customer | None = None, shipping_method_id: str | None = None
@@ -141,7 +141,7 @@ class SandboxThread:
 
     @property
     def faults(self) -> Faults:
-        """What shall go wrong."""
+        """The faults to inject."""
         return self._sandbox.faults
 
     @property
@@ -151,7 +151,7 @@ class SandboxThread:
 
     @contextlib.contextmanager
     def refusing_connections(self) -> Iterator[None]:
-        """Refuse connections meanwhile; see `SandboxServer.refusing_connections`."""
+        """Refuse connections inside the `with` block; see `SandboxServer.refusing_connections`."""
         refusing = self._sandbox.refusing_connections()
         self._await(refusing.__aenter__)
         try:
@@ -160,11 +160,11 @@ class SandboxThread:
             self._await(lambda: refusing.__aexit__(None, None, None))
 
     def deliver_held(self) -> int:
-        """Deliver now all requests that are held; return how many those were."""
+        """Deliver now all requests that faults hold; return how many those were."""
         return self._call(self._sandbox.deliver_held)
 
     def deliver_to(self, request: SyncRequest | None) -> None:
-        """Deliver callbacks, webhooks and questions about shipping by a function, whatever URL they go to.
+        """Deliver callbacks, webhooks and shipping requests by a function instead of HTTP, whatever their URL.
 
         For an application without a port: ``sandbox.deliver_to(client.request)``, with a `TestClient`. See
         `Sandbox.deliver_to`.
@@ -178,12 +178,12 @@ class SandboxThread:
         return self._call(lambda: self._sandbox.landing_url(order_id))
 
     def payment(self, order_id: str) -> PaymentSnapshot:
-        """Return what moved on a payment so far; raises as `SandboxServer.payment`."""
+        """Return the sums and the history of a payment; raises as `SandboxServer.payment`."""
         return self._call(lambda: self._sandbox.payment(order_id))
 
     @property
     def payments(self) -> tuple[PaymentSnapshot, ...]:
-        """What moved on all payments so far."""
+        """The sums and histories of all payments."""
         return self._call(lambda: self._sandbox.payments)
 
     @property
@@ -193,7 +193,7 @@ class SandboxThread:
 
     @property
     def callbacks(self) -> tuple[CallbackRecord, ...]:
-        """The last calls at merchants, oldest first."""
+        """The last requests to the merchant, oldest first."""
         return self._call(lambda: self._sandbox.callbacks)
 
     def callbacks_delivered(self) -> None:
@@ -213,5 +213,5 @@ class _ThreadClock:
         return self._sandbox.clock.now()
 
     def advance(self, step: float | timedelta) -> None:
-        """Move the clock on, in seconds or by a timedelta; raises as `SandboxClock.advance`."""
+        """Advance the clock, by seconds or a timedelta; raises as `SandboxClock.advance`."""
         self._call(lambda: self._sandbox.clock.advance(step))

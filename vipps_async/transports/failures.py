@@ -37,7 +37,7 @@ class UnsolicitedData(Exception):  # noqa: N818 - the name states the fact
 
 @frozen(kw_only=True)
 class FailureContext:
-    """What was known when an exchange failed."""
+    """The facts of a failed exchange."""
 
     #: Host and port of the server, as people write them.
     peer: str
@@ -76,7 +76,7 @@ def host_and_port(host: str | None, port: int | None) -> str:
 
 
 def os_error_text(error: BaseException) -> str:
-    """Say in the system's own words why a connection failed; the texts of libraries can quote addresses of sockets."""
+    """Return the system's text for why a connection failed; texts of libraries can quote socket addresses."""
     if isinstance(error, ssl.SSLError):
         # Only errors that come from OpenSSL itself have these attributes.
         words: str | None = getattr(error, "verify_message", None) or getattr(error, "reason", None)

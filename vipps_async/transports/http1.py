@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: a request checked and serialized (RFC 9112), and the content coding of an answer undone."""
+"""HTTP/1.1 as bytes: checks and serializes requests (RFC 9112), and decodes the content coding of responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
 #: All methods. CONNECT makes something else of a connection, and has no place here.
 _METHODS = WITHOUT_LENGTH | {"PATCH", "POST", "PUT"}
 
-#: Headers that say how a request is framed, or that it leaves in parts.
+#: Headers that frame a request, or let it be sent in parts.
 _FRAMING = frozenset(
     {"connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -50,7 +50,7 @@ class Target:
 
     @property
     def url(self) -> URL:
-        """The whole of it."""
+        """The whole URL."""
         return URL(f"{self.server}{self.path}", encoded=True)
 
 
@@ -81,7 +81,7 @@ _server = functools.lru_cache(maxsize=16)(_parsed)
 
 
 def check_request(request: Request) -> None:
-    """Refuse what would make a server read another request than was meant.
+    """Refuse a request that a server could read as another one.
 
     Raises:
         InvalidInputError: the method is none of HTTP's, or a header would frame the request otherwise, is not named

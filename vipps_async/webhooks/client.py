@@ -58,7 +58,7 @@ class WebhooksApi:
         self._is_vipps = is_vipps
 
     async def register(self, url: str, events: Iterable[str]) -> RegisteredWebhook:
-        """Register a URL for events. Prefer `ensure`, which leaves nothing behind.
+        """Register a URL for events. Prefer `ensure`, which leaves no duplicate behind.
 
         Vipps gives registrations no key: after a lost answer the list is looked at, and it is sent again only if no
         registration of this URL for these events is there.

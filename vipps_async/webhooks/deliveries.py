@@ -1,4 +1,4 @@
-"""Webhooks as a source of the receiver: whether Vipps has signed a delivery, and the event that it brings.
+"""Webhooks as a source of the receiver: checks the signature of a delivery, and reads its event.
 
 Vipps waits 10 seconds, and delivers again for 7 days what was not answered with a success.
 """
@@ -49,7 +49,7 @@ def _read_max_age(max_age: object) -> float | None:
 
 @frozen(kw_only=True)
 class Webhooks(Generic[S]):
-    """What Vipps delivers to one registered URL. Every delivery is authenticated; nothing switches that off.
+    """The deliveries to one registered URL. Every delivery is authenticated; nothing switches that off.
 
     Args:
         url: the URL that was registered, as it was registered: deliveries are signed over its path, query and host,
@@ -103,7 +103,7 @@ class Webhooks(Generic[S]):
         return (RECEIVED, "POST") if unquote(path.partition("?")[0]) == self._path else None
 
     def check_headers(self, headers: Iterable[tuple[str, str]]) -> None:
-        """Refuse what is not signed at all, or too old, before the body is read.
+        """Refuse a delivery that is not signed, or too old, before the body is read.
 
         Raises:
             CallbackError: it is (401).
@@ -123,7 +123,7 @@ class Webhooks(Generic[S]):
         return read_notification(body)
 
     def restore(self, _kind: str, record: bytes) -> Event:
-        """Make an event again of what the journal has kept of it.
+        """Rebuild an event from its record in the journal.
 
         Raises:
             CallbackError: the record is damaged.

@@ -1,4 +1,4 @@
-"""What Vipps delivers, as typed notifications: none says that a payment is good, only `confirm` finds out."""
+"""Webhook deliveries as typed notifications. None proves a payment: `confirm` verifies it with Vipps."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class _Epayment(Protocol):
         ...
 
     def notify(self, reference: str) -> None:
-        """Wake whoever waits for news of a payment."""
+        """Wake the waits for a payment."""
         ...
 
 
 class WebhookSession(Protocol):
-    """What notifications need of a session; `VippsSession` is one."""
+    """The part of a session that notifications use; `VippsSession` has it."""
 
     @property
     def epayment(self) -> _Epayment:
@@ -53,7 +53,7 @@ class WebhookSession(Protocol):
 
 
 class Disagreed(enum.Enum):
-    """In what a notification and the payment at Vipps disagree."""
+    """A fact in which a notification and the payment at Vipps disagree."""
 
     PAYMENT = "payment"
     """Vipps knows no such payment in this sales unit."""
@@ -140,7 +140,7 @@ class PaymentNotification:
 
     @property
     def record(self) -> bytes:
-        """What it says without anything personal, as JSON."""
+        """The notification without personal data, as JSON."""
         return encode(evolve(self, shipping_details=None, user_details=None, sub=None))
 
     @property
@@ -155,7 +155,7 @@ class PaymentNotification:
         return hashlib.sha256(told).hexdigest()[:40]
 
     async def confirm(self, vipps: WebhookSession) -> NotificationConfirmed | NotificationContradicted:
-        """Ask Vipps whether it is so.
+        """Verify with Vipps what this event claims.
 
         Args:
             vipps: the session of the sales unit.

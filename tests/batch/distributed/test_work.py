@@ -23,7 +23,7 @@ from vipps_async.batch.distributed.chunks import ROUNDS
 from vipps_async.batch.distributed.overview import withdraw
 from vipps_async.batch.distributed.worker import BatchTasks, BatchWorker
 from vipps_async.errors import ConfigurationError, JournalError
-from vipps_async.sandbox import Fault, SandboxCredentials
+from vipps_async.sandbox import Fault, SandboxCredentials, SandboxSettings
 from vipps_async.testing import Sandbox
 
 ONE_TRY = RetryPolicy(attempts=1)
@@ -198,7 +198,10 @@ async def test_a_drained_worker_gives_the_rest_back(postgres_dsn: str, schema: s
 async def test_keys_that_are_refused_stop_the_worker_and_cost_no_try(postgres_dsn: str, schema: str) -> None:
     """One worker with wrong keys must not use up what others could do."""
     keys = SandboxCredentials(client_id="id", client_secret="right", subscription_key="key")
-    async with Sandbox(rate_limits=False, credentials=keys) as sandbox, opened(postgres_dsn, schema) as database:
+    async with (
+        Sandbox(settings=SandboxSettings(credentials=[keys]), rate_limits=False) as sandbox,
+        opened(postgres_dsn, schema) as database,
+    ):
         stock(sandbox, 30)
         batch = await submitted(database, rows_of(30), base_url=sandbox.url)
         async with (

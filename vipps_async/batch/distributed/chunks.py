@@ -41,7 +41,7 @@ _LONGEST_NOTE = 500
 
 
 class LostError(JournalError):
-    """The chunk went to another worker: nothing more is to be written or sent for it."""
+    """The chunk has another owner now: nothing more may be written or sent for it."""
 
 
 @frozen(kw_only=True)

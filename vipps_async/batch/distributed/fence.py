@@ -1,4 +1,4 @@
-"""Keeps a worker that lost a chunk from writing and sending: an epoch in the database, and a clock beside it."""
+"""Keeps a worker that lost a chunk from writing and sending: by an epoch in the database, and by time."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def current_condition() -> WriteCondition:
 class FencedTransport:
     """Sends a capture, refund or cancel only while this worker owns the chunk that it belongs to.
 
-    The journal keeps out whoever comes too late to begin. This keeps out what was begun in time, and then was stopped
-    before it was sent, or is to be sent once more.
+    The journal refuses to begin an operation without ownership. This refuses to send one that was begun in time, but
+    whose worker was stopped before it was sent, or before it is sent once more.
     """
 
     def __init__(self, transport: Transport) -> None:

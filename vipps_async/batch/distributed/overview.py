@@ -1,4 +1,4 @@
-"""What became of a distributed batch so far: its sums, its chunks, and its report row by row."""
+"""The state of a distributed batch: its sums, its chunks, and its report row by row."""
 
 from __future__ import annotations
 

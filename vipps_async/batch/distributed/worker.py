@@ -1,4 +1,4 @@
-"""A process that works on batches: its tasks for Procrastinate, and the workers that run them, anew if need be."""
+"""A worker process for batches: its Procrastinate tasks, and the workers that run them, restarted if need be."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Connections to a PostgreSQL schema, creation and version of its tables, and the mapping of its failures.
 
-The journal and the batches of many machines both stand on it. Needs the extra ``postgres``.
+The journal and the batches of many machines both use it. Needs the extra ``postgres``.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Database:
     """A pool of connections to the database that holds one schema.
 
     Args:
-        dsn: where it is; never shown anywhere: it may hold a password.
-        tables: what the schema holds.
+        dsn: the connection string or URL; never shown anywhere: it may hold a password.
+        tables: the tables of the schema.
         schema: its name.
         timeout: how long one transaction may take, waiting for a connection included, in seconds.
         min_size: connections that are kept open.
@@ -131,7 +131,7 @@ class Database:
         self._pool = pool
 
     async def exists(self) -> bool:
-        """Look whether the tables are there, whether or not it is open; changes nothing.
+        """Return whether the tables exist, whether or not it is open; changes nothing.
 
         Raises:
             JournalError: it is unreachable, of another version, or no UTF-8 database.
@@ -200,7 +200,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def translating(self, doing: str, *, is_long: bool = False) -> AsyncIterator[None]:
-        """Turn what fails, or takes longer than the time-out unless it may, into a `JournalError`."""
+        """Turn exceptions, and exceeding the time-out, into a `JournalError`."""
         try:
             async with asyncio.timeout(None if is_long else self.timeout):
                 yield
@@ -233,7 +233,7 @@ class Database:
             await self.run(connection, "INSERT INTO {schema}.{version} (version) VALUES (%s)", (self._tables.version,))
 
     async def find(self, connection: AsyncConnection[TupleRow]) -> tuple[bool, bool]:
-        """Look whether schema and tables are there; changes nothing.
+        """Return whether schema and tables exist; changes nothing.
 
         Raises:
             JournalError: the tables are of another version, or the database's encoding cannot hold every text.
@@ -265,7 +265,7 @@ class Database:
 
 
 def map_exception(error: psycopg.Error, kind: str, doing: str) -> JournalError:
-    """Say what a failure of PostgreSQL means; `UnfitError` where it is about a value."""
+    """Map an exception of PostgreSQL to a `JournalError`; to `UnfitError` where it is about a value."""
     # Not the whole text: its further lines may show the values of a row.
     lines = (error.diag.message_primary or str(error)).strip().splitlines()
     text = f"the {kind}'s database could not be {doing}: {lines[0] if lines else type(error).__name__}"

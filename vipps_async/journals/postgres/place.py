@@ -1,4 +1,4 @@
-"""Where a journal in PostgreSQL is, what it is called, and whether it is there: looked up without making one."""
+"""The place of a journal in PostgreSQL: its name, and whether it exists; found out without making one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE = 10.0
 
 @frozen
 class PostgresPlace:
-    """A schema of a database. What it is asked needs the extra ``postgres``, but for its name."""
+    """A schema of a database. Everything but its name needs the extra ``postgres``."""
 
     #: Never shown: it may hold a password.
     dsn: str = field(repr=False)
@@ -57,7 +57,7 @@ class PostgresPlace:
         return PostgresJournal(self.dsn, schema=self.schema)
 
     async def exists(self) -> bool:
-        """Look whether the journal's tables are there; changes nothing.
+        """Return whether the journal's tables exist; changes nothing.
 
         Raises:
             JournalError: the database does not answer, or the tables are of another version.

@@ -36,11 +36,11 @@ _IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFail
 
 
 class _BeatenError(Exception):
-    """Another machine put one of the new entries there first."""
+    """Another machine has inserted one of the new entries first."""
 
 
 class _ConnectionLostError(psycopg.OperationalError):
-    """The connection itself went, not only a statement on it."""
+    """The connection broke, not only a statement failed."""
 
 
 _PERHAPS_WRITTEN = (
@@ -51,7 +51,7 @@ _PERHAPS_WRITTEN = (
 
 @define
 class _Reached:
-    """How far a commit got."""
+    """How far a commit got before it failed."""
 
     server: bool = False
 

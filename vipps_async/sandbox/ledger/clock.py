@@ -21,7 +21,7 @@ _LONGEST = 1e12
 
 
 class SandboxClock:
-    """A clock that everything in the sandbox reads: token lifetimes, expiry, rate limits, the 180 and 365 days.
+    """The one clock of the sandbox: of token lifetimes, expiry, rate limits, the 180 and 365 days.
 
     Args:
         start: the aware time to start from; None: now.
@@ -54,7 +54,7 @@ class SandboxClock:
         return self._offset
 
     def advance(self, step: float | timedelta) -> None:
-        """Move the clock on, and let everything happen that became due.
+        """Advance the clock, and run all callbacks that became due.
 
         Args:
             step: seconds, or a timedelta.
@@ -84,11 +84,11 @@ class SandboxClock:
             listener()
 
     def call_at(self, moment: datetime, call: Callable[[], None]) -> None:
-        """Call once the clock has reached a moment: by `advance`, which then shows that moment, or by `run_due`."""
+        """Schedule a callback for a time; `advance` (with the clock at that time) or `run_due` runs it."""
         heapq.heappush(self._due, (moment, next(self._numbers), call))
 
     def run_due(self) -> None:
-        """Call what is due by now, in order."""
+        """Run the callbacks that are due, in order."""
         while self._due and self._due[0][0] <= self.now():
             heapq.heappop(self._due)[2]()
 
@@ -105,7 +105,7 @@ def iso_utc(moment: datetime, *, zone: bool = True) -> str:
 
 
 class RateLimits:
-    """Counts calls; forgets a window once its last call is a minute old."""
+    """Counts calls in sliding windows of a minute; a window without calls is dropped."""
 
     def __init__(self) -> None:
         # Ordered by last use, so that what can be forgotten stands in front: no search, and memory stays bounded.

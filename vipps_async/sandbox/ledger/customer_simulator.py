@@ -11,16 +11,16 @@ from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import PaymentOutcome, State
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import SandboxError
-from vipps_async.sandbox.ledger.settings import Settings
+from vipps_async.sandbox.ledger.settings import SandboxSettings
 
 
 class CustomerSimulator:
-    """Plays the customer, and lets payments run out of time.
+    """Acts as the customer, and times payments out.
 
     Args:
         clock: the sandbox's clock.
         book: its orders.
-        settings: how long things take.
+        settings: the durations.
         announce: tells the merchant what became of an order while the customer had it.
         ask_shipping: asks the merchant for the ways of shipping of an express order.
         changed: is told of each order that changes.
@@ -30,7 +30,7 @@ class CustomerSimulator:
         self,
         clock: SandboxClock,
         book: OrderBook,
-        settings: Settings,
+        settings: SandboxSettings,
         *,
         announce: Callable[[Order, PaymentOutcome], None],
         ask_shipping: Callable[[Order, Customer], Awaitable[list[ShippingMethod]]],
@@ -46,7 +46,7 @@ class CustomerSimulator:
     # -- time --------------------------------------------------------------------------------------------------------
 
     def watch(self, order: Order) -> None:
-        """Let happen to an order what happens by itself, when the clock is there."""
+        """Schedule what happens to an order by time."""
         if order.payment.due_at is not None:
             self._clock.call_at(order.payment.due_at, lambda: self._is_due(order))
 
@@ -56,7 +56,7 @@ class CustomerSimulator:
         self.watch(order)
 
     def settle(self, order: Order) -> None:
-        """Let happen to an order what is due."""
+        """Apply to an order what is due by time."""
         outcome = order.payment.settle(self._clock.now())
         if outcome is not None:
             self._tell(order, outcome)

@@ -13,7 +13,7 @@ from vipps_async.sandbox.ledger.reasons import Reason
 
 
 class State(enum.Enum):
-    """Where a payment stands."""
+    """The state of a payment."""
 
     INITIATE = "INITIATE"
     """Waiting for the customer."""
@@ -30,7 +30,7 @@ class State(enum.Enum):
 
 
 class PaymentOutcome(enum.Enum):
-    """What became of a payment by its customer, its bank, or time."""
+    """How a payment ended by its customer, its bank, or time."""
 
     RESERVED = "RESERVED"
     SALE = "SALE"
@@ -44,12 +44,12 @@ class PaymentOutcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a word of the history means."""
+    """The meaning of one operation of the history."""
 
     raises: tuple[str, ...] = ()
     """The sums that a success raises, by their names in `Sums`."""
     events: tuple[str, ...] = ()
-    """What it is told as; empty: that hangs on how the payment ended."""
+    """The events that it is; empty: that depends on how the payment ended."""
     takes: str = ""
     """What it takes from, if the merchant says how much: the name of a remainder in `Sums`."""
 
@@ -156,7 +156,7 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What an idempotency key was used for."""
+    """The first use of an idempotency key."""
 
     fingerprint: str
     #: None: it was refused.
@@ -165,7 +165,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class MerchantRequest:
-    """What the merchant asks for."""
+    """A request of the merchant for one operation."""
 
     operation: str
     text: str
@@ -177,7 +177,7 @@ class MerchantRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentSnapshot:
-    """What moved on one payment, for tests to hold their expectations against. All amounts in minor units (øre)."""
+    """The sums and the history of one payment, for the assertions of tests. All amounts in minor units (øre)."""
 
     order_id: str
     merchant_serial_number: str

@@ -30,7 +30,7 @@ class ShippingMethod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptAnswer:
-    """What a request with an idempotency key was answered, for its repetitions."""
+    """The stored response to a request with an idempotency key, for its repetitions."""
 
     #: The same for the same payload.
     fingerprint: str
@@ -99,7 +99,7 @@ class Order:
 
 
 class OrderBook:
-    """All orders of a sandbox, each found in one step."""
+    """All orders of a sandbox, indexed by every key that they are looked up by."""
 
     def __init__(self) -> None:
         self._in_order: list[Order] = []
@@ -131,7 +131,7 @@ class OrderBook:
         return str(number)
 
     def check_unused(self, reference: str, sales_unit: str) -> None:
-        """Hold a new payment's name against those that are taken.
+        """Check that a new payment's name is not taken.
 
         Raises:
             Refused: REFERENCE_USED, if the sales unit used it before.
@@ -185,7 +185,7 @@ class OrderBook:
         return self._by_token.get(token)
 
     def remember_customer(self, order: Order) -> None:
-        """Make an order findable by the ids that its customer is known by."""
+        """Index an order by the ids of its customer."""
         customer, sales_unit = order.customer, order.payment.sales_unit
         if customer is not None and order.sub is not None:
             self._by_sub[order.sub] = order

@@ -1,4 +1,4 @@
-"""What may happen to one payment, and what it does to the money. Pure: no I/O, no clock of its own.
+"""The rules of one payment: which operations are allowed, and how they change the sums. No I/O, no clock.
 
 ::
 
@@ -111,7 +111,7 @@ class Payment:
         return shown, told_sums(shown)
 
     def snapshot(self) -> PaymentSnapshot:
-        """Return what moved so far."""
+        """Return its sums and history so far."""
         return PaymentSnapshot(
             order_id=self.reference,
             merchant_serial_number=self.sales_unit,
@@ -125,7 +125,7 @@ class Payment:
     # -- the customer, and time ------------------------------------------------------------------------------------
 
     def settle(self, now: datetime) -> PaymentOutcome | None:
-        """Let happen what is due by now; return it if it just happened."""
+        """Apply what is due by now; return the outcome if it has just happened."""
         due_at = self.due_at
         if due_at is None or now < due_at:
             return None
@@ -222,7 +222,7 @@ class Payment:
         now: datetime,
         fault: Disturbance = UNDISTURBED,
     ) -> Movement:
-        """Take what is reserved, give back what was captured, or a part of it.
+        """Capture what is reserved, or refund what was captured, or a part of it.
 
         Args:
             operation: a word of the history that takes from a remainder, such as ``"CAPTURE"``.

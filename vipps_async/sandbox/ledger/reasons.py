@@ -6,7 +6,7 @@ import enum
 
 
 class Reason(enum.Enum):
-    """A reason of the ledger's. The text says it to a person."""
+    """A reason why the ledger refuses something. Its value is the text for people."""
 
     # The payment's name.
     REFERENCE_USED = "the sales unit used this reference before"

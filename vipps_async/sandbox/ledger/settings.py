@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,33 +44,16 @@ TOLD_KEYS = SandboxCredentials(
 )
 
 
-def told_keys(given: object) -> tuple[SandboxCredentials, ...] | None:
-    """Read the keys that a sandbox is made with: one set, or several; None: any are taken.
+@dataclass(slots=True, kw_only=True)
+class SandboxSettings:
+    """The settings of one sandbox; they may be changed while it runs.
 
     Raises:
-        TypeError: something else, such as the `Credentials` of a session.
+        TypeError: `credentials` is no sequence of `SandboxCredentials`: those of a session, or one without a list.
     """
-    if given is None:
-        return None
-    several: list[SandboxCredentials] = []
-    for keys in given if isinstance(given, Iterable) else (given,):
-        if not isinstance(keys, SandboxCredentials):
-            msg = (
-                f"credentials must be SandboxCredentials, or several of them, not {type(keys).__name__}: "
-                "SandboxCredentials(client_id=…, client_secret=…, subscription_key=…), of vipps_async.testing; "
-                "left out, any keys are taken"
-            )
-            raise TypeError(msg)
-        several.append(keys)
-    return tuple(several)
-
-
-@dataclass(slots=True, kw_only=True)
-class Settings:
-    """The settings of one sandbox; they may be changed while it runs."""
 
     credentials: Sequence[SandboxCredentials] | None = None
-    """The keys to check against; None accepts any that are not empty."""
+    """The keys that are accepted; None accepts any that are not empty."""
     direct_capture: Collection[str] = frozenset()
     """Sales units whose payments are captured with the reservation."""
     skip_landing_page: Collection[str] = frozenset()
@@ -78,14 +61,17 @@ class Settings:
     nin: Collection[str] = frozenset()
     """Sales units that may ask for the national identity number."""
     currencies: Mapping[str, str] = field(default_factory=dict)
-    """Sales unit → its currency, where that is not NOK. With another one it goes by the rules of Denmark and Finland.
+    """Sales unit → its currency, where that is not NOK. With DKK or EUR it goes by ePayment's rules for Denmark and
+    Finland: 14 days to capture, all at once.
     """
     partial_capture: Collection[str] = frozenset()
-    """Sales units outside Norway that may capture in parts, and those that may capture after 14 days."""
+    """Sales units with DKK or EUR that may capture in parts."""
     late_capture: Collection[str] = frozenset()
+    """Sales units with DKK or EUR that have 180 days to capture."""
     long_living: Collection[str] = frozenset()
-    """Sales units that may set when a payment expires, and those that may use ePayment's express checkout."""
+    """Sales units that may set when an ePayment payment expires."""
     express: Collection[str] = frozenset()
+    """Sales units that may use ePayment's express checkout."""
     refused_units: Mapping[str, str] = field(default_factory=dict)
     """Sales unit → with which of the `unit_codes` its initiates are refused."""
     sub_delay: float = 0.5
@@ -102,6 +88,16 @@ class Settings:
     """
     unit_codes: Collection[str] = ()
     """What the APIs can say of a sales unit that is refused, in their own words."""
+
+    def __post_init__(self) -> None:
+        given: object = self.credentials
+        if given is not None and not (
+            isinstance(given, Sequence) and all(isinstance(keys, SandboxCredentials) for keys in given)
+        ):
+            raise TypeError(
+                "credentials is a list of SandboxCredentials(client_id=…, client_secret=…, subscription_key=…), of "
+                "vipps_async.testing; left out, any keys are taken"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings by the names that `change` takes, without secrets."""

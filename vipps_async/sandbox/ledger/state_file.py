@@ -56,7 +56,7 @@ Row = tuple[str, str, bytes]
 
 
 class StateFile:
-    """What the sandbox remembers over restarts: orders with history and idempotency answers, webhooks, the clock.
+    """The state of a sandbox over restarts: orders with history and idempotency answers, webhooks, the clock.
 
     One transaction holds all that has changed since the last one. What is committed survives the end of the process,
     however it ends; a power failure may take the last moments, as nobody's money hangs on them.

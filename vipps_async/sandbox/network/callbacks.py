@@ -1,4 +1,4 @@
-"""Sends requests to the merchant: one attempt each, with a time limit, no redirects, and a record."""
+"""Sends requests to the merchant: callbacks, webhooks and shipping requests, each with a time limit and a record."""
 
 from __future__ import annotations
 
@@ -13,28 +13,34 @@ import orjson
 from yarl import URL
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.entries import PaymentOutcome
+from vipps_async.sandbox.ledger.events import Event
+from vipps_async.sandbox.ledger.orders import Order
+from vipps_async.sandbox.ledger.reasons import SandboxError
+from vipps_async.sandbox.ledger.registrations import Registrations
 from vipps_async.sandbox.network.history import CallbackRecord
+from vipps_async.sandbox.network.webhooks import WebhookSender
 from vipps_async.sandbox.network.workers import cancelled, run_workers, worked_off
-from vipps_async.sandbox.wire.face import CALLBACK_TIMEOUT, CallbackJob
+from vipps_async.sandbox.wire.face import CALLBACK_TIMEOUT, CallbackJob, Face
 from vipps_async.sandbox.wire.urls import CallbackHosts
 
 #: The largest answer that is read from a merchant, in bytes.
 _MAX_ANSWER = 256 * 1024
 #: Callbacks under way at a time.
 _WORKERS = 16
-#: Callbacks that may wait; what comes on top is lost, as callbacks may be.
+#: Length of the queue of callbacks; a callback that finds it full is lost, which Vipps allows itself, too.
 _MAX_WAITING = 10_000
 #: Seconds that closing waits for callbacks under way and waiting: a callback's own limit and a little more.
 _DRAIN_TIMEOUT = CALLBACK_TIMEOUT + 1.0
 
 
-#: Makes one request, given by method, URL, headers and body, and returns status and body of its answer. An OSError says
-#: that there is none.
+#: Makes one request, given by method, URL, headers and body; returns status and body of its answer, or raises OSError
+#: if there is none.
 Deliver = Callable[[str, str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
 
 
 class _NoAnswer(Exception):  # noqa: N818 - says what happened
-    """The connection broke. A class that aiohttp does not answer with a second attempt of its own."""
+    """The connection broke. aiohttp repeats a request after its own errors, but not after this one."""
 
 
 async def _only_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -46,32 +52,37 @@ async def _only_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 
 
 class CallbackSender:
-    """Delivers callbacks from a bounded queue, and asks for shipping methods while the customer waits.
+    """Delivers callbacks from a bounded queue, webhooks, and requests whose answer is needed at once.
+
+    Each request is one attempt that follows no redirect. Callbacks and requests are not repeated; webhooks are.
 
     Args:
-        clock: the sandbox's clock, for the records.
-        keep: how many records are kept; 0: none.
+        clock: the sandbox's clock, for the records and the repetitions.
+        faces: the APIs, by name: they say what is sent, and where.
+        registrations: which URLs get which webhooks.
         hosts: which hosts are called.
-        copies: says, for each callback, how often it is delivered; Vipps may lose one, or send it twice.
-        changed: is called after each record.
+        keep: how many records are kept; 0: none.
+        copies: tells how often a callback or webhook about a payment is delivered: a fault may lose or repeat it.
     """
 
     def __init__(
         self,
         clock: SandboxClock,
+        faces: Mapping[str, Face],
+        registrations: Registrations,
         *,
-        keep: int,
         hosts: CallbackHosts,
-        copies: Callable[[CallbackJob], int],
-        changed: Callable[[], None],
+        keep: int,
+        copies: Callable[[str], int],
     ) -> None:
         self.records: deque[CallbackRecord] = deque(maxlen=keep)
-        #: Makes the requests in the place of HTTP, to whatever URL; None: HTTP does.
+        #: Makes the requests instead of the HTTP client, to any URL; None: the HTTP client makes them.
         self.deliver: Deliver | None = None
         self._clock = clock
+        self._faces = faces
+        self._webhooks = WebhookSender(clock, registrations, call=self.call, lost=self._lost, copies=copies)
         self._hosts = hosts
         self._copies = copies
-        self._changed = changed
         self._queue: asyncio.Queue[CallbackJob] = asyncio.Queue(_MAX_WAITING)
         self._session: aiohttp.ClientSession | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -88,34 +99,61 @@ class CallbackSender:
             run_workers(self._queue, self.call, most=_WORKERS, name="vipps sandbox callback worker"),
             name="vipps sandbox callbacks",
         )
+        self._webhooks.start()
 
-    def send(self, job: CallbackJob) -> None:
-        """Put a callback in the queue; if the queue is full, the callback is lost and recorded as such."""
-        copies = self._copies(job)
+    def announce(self, order: Order, outcome: PaymentOutcome) -> None:
+        """Put the callback of an outcome in the queue; if the queue is full, it is lost and recorded as such."""
+        job = self._faces[order.api].callback(order, outcome)
+        if job is None:
+            return
+        copies = self._copies(job.order_id)
         if copies == 0:
-            self.lost(job, "lost by a fault")
+            self._lost(job, "lost by a fault")
         for _ in range(copies):
             try:
                 self._queue.put_nowait(job)
             except asyncio.QueueFull:
-                self.lost(job, "lost: too many callbacks are waiting")
+                self._lost(job, "lost: too many callbacks are waiting")
 
-    def lost(self, job: CallbackJob, why: str) -> None:
-        """Record a request that is not made."""
+    def tell(self, order: Order, event: Event) -> None:
+        """Deliver an event's webhook to the URLs that are registered for it."""
+        news = self._faces[order.api].webhook(order, event)
+        if news is not None:
+            self._webhooks.tell(news)
+
+    async def remove_consent(self, user_id: str) -> None:
+        """Tell the merchant that a customer withdraws the consent; returns once that was attempted.
+
+        Raises:
+            SandboxError: no express order has a customer by that id.
+        """
+        for face in self._faces.values():
+            job = face.consent_removal(user_id)
+            if job is not None:
+                await self.call(job)
+                return
+        raise SandboxError("no express order has a customer by that user id")
+
+    def _lost(self, job: CallbackJob, why: str) -> None:
         self._record(job, {}, b"", failure=why)
 
     async def delivered(self) -> None:
-        """Wait until every callback so far has been attempted."""
+        """Wait until every callback so far, and every webhook that is due, has been attempted."""
+        await self._callbacks_attempted()
+        await self._webhooks.delivered()
+
+    async def _callbacks_attempted(self) -> None:
         await worked_off(self._queue, self._supervisor, name="vipps sandbox callbacks attempted")
 
     async def aclose(self) -> None:
-        """Attempt what is still waiting for a few seconds, record the rest as not attempted, and close."""
+        """Stop webhooks, attempt the callbacks that still wait for a few seconds, record the rest, and close."""
         if self._supervisor is None or self._session is None:
             return
         try:
+            await self._webhooks.aclose()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_TIMEOUT):
-                    await self.delivered()
+                    await self._callbacks_attempted()
         finally:
             try:
                 await cancelled(self._supervisor)
@@ -150,7 +188,7 @@ class CallbackSender:
         except TimeoutError:
             failure = f"no answer within {job.timeout:g} seconds"
         except (aiohttp.ClientError, _NoAnswer, OSError, ValueError) as error:
-            # The class alone: texts of network errors repeat URLs.
+            # Only the name of the class: texts of network errors repeat URLs.
             failure = f"no answer: {type(error.__cause__ or error).__name__}"
         finally:
             self._record(job, headers, body, status=status, answer=answer, failure=failure)
@@ -181,7 +219,6 @@ class CallbackSender:
                 at=self._clock.now(),
             )
         )
-        self._changed()
 
 
 async def _by_http(

@@ -24,12 +24,12 @@ from vipps_async.sandbox.wire.face import (
 )
 from vipps_async.sandbox.wire.gateway import foreign_sales_unit, gateway_refusal, oauth_refusal, unauthorised
 
-#: Verified tokens that are remembered, so that a call does not pay for a signature; a client needs one or two.
+#: Size of the cache of verified tokens, which saves a call the signature check; a client needs one or two.
 _REMEMBERED = 1_000
 
 
 class Callers(Face):
-    """Tells callers by their keys and tokens, and gives out the tokens."""
+    """Authenticates callers by their keys and tokens, and issues the tokens."""
 
     name = "access_token"
 
@@ -38,12 +38,12 @@ class Callers(Face):
         self.tokens = tokens
 
     def routes(self) -> list[Route]:
-        """Return the operation that fetches a token."""
+        """Return the route of the token endpoint."""
         path = "/accesstoken/get"
         return [Route(operation="token", method="POST", path=path, handle=self._log_in, token_needed=False)]
 
     def refused(self, refused: Refused, operation: str) -> Answer:  # noqa: ARG002 - there is one
-        """Return a refusal of the gateway."""
+        """Return the gateway's answer to what is refused for a reason."""
         return gateway_refusal(403, str(refused)).answer
 
     async def _log_in(self, request: ApiRequest) -> Answer:
@@ -62,7 +62,7 @@ class Callers(Face):
         return json_answer(self.tokens.issue(client_id, now))
 
     def authorise(self, headers: Mapping[str, str], route: Route, at: datetime) -> SandboxCredentials | None:
-        """Return the keys of who makes a request that came at that time; None where any keys are taken.
+        """Return the keys that a request, received at that time, was made with; None where any keys are accepted.
 
         Raises:
             Refusal: 401 for subscription key or token, 403 for partner keys without a sales unit of theirs.
@@ -106,7 +106,7 @@ class Callers(Face):
 
 
 class TokenIssuer:
-    """Signs tokens instead of storing them: however many are fetched, nothing piles up."""
+    """Issues and verifies access tokens. Tokens are signed, not stored, so that memory stays bounded."""
 
     def __init__(self, lifetime: int) -> None:
         #: Seconds that a token lives.

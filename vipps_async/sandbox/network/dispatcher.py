@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.network.callers import Callers
 from vipps_async.sandbox.network.exchange import Endpoint, Exchange, route_path
@@ -23,23 +22,21 @@ from vipps_async.sandbox.wire.fault import KINDS
 
 
 class Dispatcher:
-    """Stands between the socket and what answers.
+    """Middleware of all routes.
 
     Args:
         clock: the sandbox's clock.
-        changes: is told of each request.
         faces: the APIs.
-        callers: tells who calls them.
+        callers: authenticates who calls them.
         listener: the socket.
         keep: how many requests are kept on record; 0: none.
-        settled: returns once all that was answered will be remembered.
+        settled: returns once every change so far is in the state file.
         waits: how the time of stalls and slow answers passes.
     """
 
     def __init__(
         self,
         clock: SandboxClock,
-        changes: Changes,
         faces: Iterable[Face],
         callers: Callers,
         listener: Listener,
@@ -49,7 +46,6 @@ class Dispatcher:
         waits: Waits,
     ) -> None:
         self._clock = clock
-        self._changes = changes
         self._callers = callers
         self._listener = listener
         self._settled = settled
@@ -63,22 +59,22 @@ class Dispatcher:
         }
         kinds = {endpoint.route.operation: endpoint.route.kind for endpoint in self._endpoints.values()}
         groups = {group for endpoint in self._endpoints.values() for group in endpoint.face.error_groups}
-        #: What shall go wrong.
+        #: The faults to inject.
         self.faults: Faults = Faults({**KINDS, **kinds}, groups)
         self.held: HeldRequests = HeldRequests(clock)
         self._injection = FaultInjection(self.faults, listener.refuse_for_a_while, self.held, waits)
 
     def begin(self) -> list[web.RouteDef]:
-        """Let faults happen from now on, and return the routes of all operations."""
+        """Enable faults, and return the routes of all operations."""
         self._injection = FaultInjection(self.faults, self._listener.refuse_for_a_while, self.held, self._waits)
         return [
-            # The middleware answers by the API; the handler only has to be there.
+            # The middleware answers; aiohttp wants a handler all the same.
             web.route(endpoint.route.method, route_path(endpoint.route.path), _never_called, name=name)
             for name, endpoint in self._endpoints.items()
         ]
 
     def end(self) -> None:
-        """End all that stalls or drips."""
+        """End the answers that stall or drip."""
         self._injection.end()
 
     @web.middleware
@@ -100,7 +96,7 @@ class Dispatcher:
                 response, status = await self._injection.answer(exchange, decided)
             if status is not None and isinstance(response, web.Response) and isinstance(response.body, bytes):
                 exchange.answer = response.body
-            # What is answered must not be forgotten, whenever the process ends.
+            # What was answered must be in the state file, whenever the process ends.
             await self._settled()
         except ConnectionError:
             # The client hung up before its request was whole.
@@ -109,7 +105,6 @@ class Dispatcher:
             self._listener.busy.discard(request.protocol)
             if self.requests.maxlen and not (request.path == "/" or request.path.startswith("/sandbox/")):
                 self.requests.append(exchange.record(status, "" if decided is None else decided.fault.value))
-                self._changes.wake()
         if self._listener.refusing and not response.prepared:
             response.force_close()
         return response

@@ -1,4 +1,4 @@
-"""One request to an API on its connection, and how it takes effect."""
+"""One HTTP request to an API: reads it, authenticates it, carries it out and records it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Endpoint:
 
 
 class Exchange:
-    """A request, and the way to let it take effect.
+    """A request, and the function that carries it out.
 
     Args:
         request: the request.
         endpoint: what answers it; None: a page does.
         handler: the page's handler.
-        callers: tells who makes it.
-        at: when it came: its token is judged then, also if it takes effect later.
+        callers: authenticates who makes it.
+        at: when it came: its token must be valid then, also if it is carried out later.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Exchange:
         self.asked: ApiRequest = ApiRequest(
             operation=self.operation, headers=request.headers, path=request.match_info, body=b""
         )
-        #: The body that is answered, or would be but for a fault.
+        #: The body of the answer, also where a fault keeps it from the client.
         self.answer: bytes = b""
         self._handler = handler
         self._callers = callers
@@ -57,7 +57,7 @@ class Exchange:
 
     @property
     def face(self) -> Face:
-        """The API that it is a request to."""
+        """The API that the request is for."""
         if self.endpoint is None:
             raise AssertionError("unreachable: no fault meets a page")
         return self.endpoint.face
@@ -67,7 +67,7 @@ class Exchange:
         self.asked.body = await self.request.read()
 
     async def respond(self) -> web.StreamResponse:
-        """Let it take effect, and return the right answer as aiohttp sends it."""
+        """Carry it out, and return the right answer as an aiohttp response."""
         if self.endpoint is not None:
             return over_the_wire(await self.proceed())
         try:
@@ -77,7 +77,7 @@ class Exchange:
             return over_the_wire(gateway_refusal(error.status, error.reason).answer)
 
     async def proceed(self) -> Answer:
-        """Let a request to an API take effect, and return the right answer."""
+        """Carry a request to an API out, and return the right answer."""
         answer = await self._right_answer(self.endpoint) if self.endpoint is not None else Answer()
         self.answer = answer.body
         return answer
@@ -96,7 +96,7 @@ class Exchange:
             return gateway_refusal(error.status, error.reason).answer
 
     async def reference(self) -> str:
-        """Return which payment it is about, as far as it says so; the body is read only where it alone can say."""
+        """Return the payment that it names; the body is read only where path and headers name none."""
         if self.endpoint is not None and self.endpoint.route.kind is Kind.CREATES:
             # Too large a body will be refused for that.
             with contextlib.suppress(web.HTTPException):
@@ -104,7 +104,7 @@ class Exchange:
         return self.face.about(self.asked)[1]
 
     def record(self, status: int | None, fault: str) -> RequestRecord:
-        """Return what is kept of it."""
+        """Return its record."""
         return RequestRecord(
             method=self.request.method,
             path=self.request.rel_url.raw_path,
@@ -122,12 +122,12 @@ class Exchange:
 
 
 def over_the_wire(answer: Answer) -> web.Response:
-    """Return an answer as aiohttp sends it."""
+    """Return an answer as an aiohttp response."""
     return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
 
 def gateway_response(status: int, message: str) -> web.Response:
-    """Return a refusal of the gateway, which also answers what no API does."""
+    """Return an error of the gateway, which also answers requests to paths of no API."""
     return over_the_wire(gateway_refusal(status, message).answer)
 
 

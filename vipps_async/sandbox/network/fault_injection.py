@@ -1,4 +1,4 @@
-"""Applies a fault to a connection, down to the reset."""
+"""Applies faults to requests: other answers, delays, connections that break."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from vipps_async.sandbox.wire.face import Answer
 from vipps_async.sandbox.wire.fault import HELD, Decided, Fault
 from vipps_async.sandbox.wire.gateway import gateway_refusal, management_refusal, throttled, unauthorised
 
-#: In how many pieces an answer drips.
+#: The number of pieces that a dripping answer is sent in.
 _PIECES = 20
 #: `struct linger` that is on with no time to linger: closing then sends RST, not FIN.
 _RESET = struct.pack("ii", 1, 0)
 
 _PAGE = b"<html><head><title>Please wait</title></head><body><h1>Please wait</h1></body></html>"
 _REASONS = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
-#: The last year that a date has, more seconds than a timer takes, and no time at all.
+#: Values of `Retry-After` that make no sense: huge, negative, a far date, no number.
 _ABSURD = ("999999999999", "-5", "Fri, 31 Dec 9999 23:59:59 GMT", "soon", "1e400", "", "NaN", "0x10", "9" * 400)
-#: What no message should quote.
+#: Personal data in an error message: a client must not show them.
 _PERSON = "Kari Nordmann, 48059528"
-#: The statuses that answers which settle nothing come with.
+#: The statuses of answers that do not tell whether there was an effect.
 _STATUSES = (400, 402, 403, 409, 422, 500)
 
 _RESETS_BEFORE = frozenset(
@@ -44,7 +44,7 @@ _RESETS_AFTER = frozenset({Fault.RESET_AFTER_EFFECT, Fault.FAILED_ENTRY_RESET, F
 _FAILS = frozenset({Fault.FAILED_ENTRY, Fault.FAILED_ENTRY_RESET, Fault.FAILURE_STATUS_BEFORE})
 _SHAPED = frozenset({Fault.REFUSAL_WITH_BOM, Fault.REFUSAL_AS_XML, Fault.REFUSAL_AS_FORM, Fault.REFUSAL_AS_TEXT})
 _ONLY_SUCCESSES = frozenset({Fault.EMPTY_200_AFTER, Fault.REDIRECT_302_AFTER, Fault.CUT_200_AFTER})
-#: What each API contradicts in its own words.
+#: The faults whose wrong answer each API makes itself.
 _CONTRADICTIONS = frozenset(
     {
         *(Fault.OTHER_AMOUNT_AFTER, Fault.FAILURE_STATUS_BEFORE, Fault.FAILURE_STATUS_AFTER),
@@ -58,7 +58,7 @@ Answered: TypeAlias = tuple[web.StreamResponse, int | None]
 
 
 class FaultInjection:
-    """Stands between the connection and the API.
+    """Answers the requests that a fault was decided for.
 
     Args:
         faults: how long things last.
@@ -76,11 +76,11 @@ class FaultInjection:
         self._closing = asyncio.Event()
 
     def end(self) -> None:
-        """End all that stalls or drips."""
+        """End the answers that stall or drip."""
         self._closing.set()
 
     async def answer(self, exchange: Exchange, decided: Decided) -> Answered:
-        """Answer a request as the fault wants it."""
+        """Answer a request as its fault says; return the response and the status that the client sees."""
         fault = decided.fault
         if fault is not Fault.RESET_BEFORE_READ:
             await exchange.read()
@@ -101,7 +101,7 @@ class FaultInjection:
         return await self._send(exchange.request, fault, answer)
 
     def _disturb(self, exchange: Exchange, decided: Decided) -> None:
-        """Note on the request what shall happen to it inside Vipps."""
+        """Set what the fault does to the operation in the ledger."""
         fault, asked = decided.fault, exchange.asked
         if fault in _FAILS:
             asked.disturbance = Disturbance(reason=Reason.FAILED)
@@ -115,7 +115,7 @@ class FaultInjection:
             asked.stale_by = self._faults.stale_by(decided)
 
     def _contradicted(self, exchange: Exchange, decided: Decided, answer: Answer) -> Answer:
-        """Return what is answered in the place of the right answer after the effect, or that."""
+        """Return the contradicting answer after the effect; the right one, if the fault contradicts nothing."""
         fault = decided.fault
         if fault in _CONTRADICTIONS:
             return exchange.face.contradict(decided, exchange.asked, answer)
@@ -166,8 +166,8 @@ def _connected(request: web.Request) -> bool:
 
 
 def gone() -> web.Response:
-    """Return the answer to a request whose connection is closed: it goes nowhere."""
-    # aiohttp wants an answer; on a connection that is closed it finds no way out.
+    """Return a response for a request whose connection is closed; it is never sent."""
+    # aiohttp wants a response; the connection is closed, so it is never sent.
     response = web.Response(status=500)
     response.force_close()
     return response
@@ -184,7 +184,7 @@ def _reset(request: web.Request) -> Answered:
 
 def _cut_headers(request: web.Request, answer: Answer) -> Answered:
     if _connected(request):
-        # Not asked by its class: uvloop's transports are none of asyncio's.
+        # No isinstance check: uvloop's transports are not subclasses of asyncio's.
         transport = cast("asyncio.WriteTransport", request.transport)
         transport.write(f"HTTP/1.1 {answer.status} OK\r\nContent-Type: applica".encode())
         transport.close()
@@ -260,7 +260,7 @@ _INSTEAD = {
 
 
 def _shaped(fault: Fault, answer: Answer, words: Mapping[str, str] | None) -> Answer:
-    """Return a refusal in the shape that the fault names; what is none stays as it is."""
+    """Return a refusal in the shape that the fault names; an answer that is no refusal stays as it is."""
     if words is None:
         return answer
     said = {**words, "customer": _PERSON}

@@ -10,12 +10,12 @@ from datetime import timedelta
 
 from vipps_async.sandbox.wire.fault import KINDS, ONLY_IF_ASKED, WEIGHTS, Decided, Fault, Kind
 
-#: Seconds that chance draws from for a request that is held (to two hours), an entry that shows late, a stale view.
+#: Seconds that random faults draw from: how long a request is held, an entry is missing, a view is stale.
 _HELD_FOR, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
 
 #: The longest that anything lasts, in seconds: a year.
 _LONGEST = 365 * 86_400
-#: Attempts that are counted apart; the longest unused are forgotten beyond that, so that memory stays bounded.
+#: Attempts that are counted for each key; beyond that the least recently used are dropped, so that memory is bounded.
 _MAX_COUNTED = 200_000
 #: Entries of one script; a script is written by hand.
 _MAX_SCRIPT = 10_000
@@ -23,9 +23,9 @@ _MAX_SCRIPT = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Randomness:
-    """Which part of the requests fails, and how."""
+    """The settings of random faults."""
 
-    #: From 0 to 1.
+    #: The share of requests that fails, from 0 to 1.
     rate: float
     seed: int
     operations: frozenset[str]
@@ -69,7 +69,7 @@ def _fault(given: object) -> Fault:
 
 
 class Faults:
-    """Scripts and randomises faults. A script goes before chance, one for an order before one for all.
+    """Schedules faults. A script takes precedence over random faults, and one for an order over one for all orders.
 
     Args:
         operations: which operations there are, and of what kind each is.
@@ -80,7 +80,7 @@ class Faults:
         #: The operations that faults can be given to; "callback" is what Vipps sends to the merchant.
         self.operations = operations
         self._groups = groups
-        #: Seconds that a stalled request is held; longer than any patience, but not for ever.
+        #: Seconds that a stalled request is held: longer than any client's time-out.
         self.stall_seconds: float = 60.0
         #: Seconds over which a dripping answer is spread.
         self.drip_seconds: float = 2.0
@@ -100,14 +100,14 @@ class Faults:
         self.stale_seconds: float | None = None
         self._scripts: dict[tuple[str, str | None], deque[Fault | None]] = {}
         self._randomness: Randomness | None = None
-        #: Operation → what chance draws from, each kind as often as it weighs.
+        #: Operation → the faults that may be drawn, each as often as its weight.
         self._fitting: dict[str, list[Fault]] = {}
         self._attempts: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         self._counts: Counter[Fault] = Counter()
 
     @property
     def settings(self) -> Mapping[str, float | str | None]:
-        """How long things last, and which variants occur, by name."""
+        """Durations in seconds and chosen variants of faults, by name."""
         return {name: getattr(self, name) for name in (*_SETTINGS, "unsettled_group")}
 
     def configure(self, settings: Mapping[str, object]) -> None:
@@ -124,11 +124,11 @@ class Faults:
             setattr(self, name, value)
 
     def script(self, operation: str, *faults: Fault | str | None, order_id: str | None = None) -> None:
-        """Let the next requests of an operation fail one after the other; None lets one pass.
+        """Schedule faults for the next requests of an operation, one for each; None lets a request pass.
 
         Args:
             operation: one of `operations`.
-            faults: what happens to the next request, the one after it ...; faults or their names.
+            faults: for the next request, the one after it, and so on; faults or their names.
             order_id: counts only the requests for this order.
 
         Raises:
@@ -157,17 +157,18 @@ class Faults:
         operations: Collection[str] | None = None,
         kinds: Collection[Fault | str] | None = None,
     ) -> None:
-        """Let a part of all requests fail by chance.
+        """Let a part of all requests fail, chosen by a seed.
 
         What happens follows from the seed, the operation, the order id, the idempotency key and the number of the
         attempt alone: not from the order in which concurrent requests arrive. The same work replays the same faults.
 
         Args:
-            rate: the part that fails, from 0 to 1.
+            rate: the share that fails, from 0 to 1.
             seed: any integer.
-            operations: where; None: everywhere.
-            kinds: what, faults or their names; None: all but CONNECTION_REFUSED, which also hits requests beside the
-                one it is chosen for, and OTHER_AMOUNT_MOVED, which moves another amount than was asked for.
+            operations: the operations that may fail; None: all.
+            kinds: the faults that occur, or their names; None: all but CONNECTION_REFUSED, which also hits other
+                requests than the one it is chosen for, and OTHER_AMOUNT_MOVED, which moves another amount than was
+                asked for.
 
         Raises:
             TypeError: something is no fault and no name of one.
@@ -194,38 +195,38 @@ class Faults:
         self._attempts.clear()
 
     def clear(self) -> None:
-        """Let nothing fail from now on. The counts stay."""
+        """Remove all scripts and random faults. The counts stay."""
         self._scripts.clear()
         self._randomness = None
         self._attempts.clear()
 
     @property
     def counts(self) -> Mapping[Fault, int]:
-        """How often each kind has happened; what never did is missing."""
+        """How often each fault has occurred; a fault that never did is missing."""
         return dict(self._counts)
 
     @property
     def randomness(self) -> Randomness | None:
-        """What `randomise` was told last, or None."""
+        """The arguments of the last `randomise`; None: no random faults."""
         return self._randomness
 
     @property
     def scripts(self) -> Mapping[tuple[str, str | None], tuple[Fault | None, ...]]:
-        """What is still to come: (operation, order id or None) → faults."""
+        """The scripted faults that have not occurred yet: (operation, order id or None) → faults."""
         return {key: tuple(script) for key, script in self._scripts.items()}
 
     @property
     def active(self) -> bool:
-        """Whether anything may go wrong at all."""
+        """Whether any fault is scheduled."""
         return bool(self._scripts) or self._randomness is not None
 
     def pick(self, operation: str, order_id: str, key: str) -> Fault | None:
-        """Say what happens to a request, and count it."""
+        """Return the fault of a request, and count it; None: it has none."""
         decided = self.decide(operation, order_id, key)
         return None if decided is None else decided.fault
 
     def decide(self, operation: str, order_id: str, key: str) -> Decided | None:
-        """Say what happens to a request, and in which variant; count it."""
+        """Return the fault of a request with its variant, and count it; None: it has none."""
         for whose in (order_id, None):
             script = self._scripts.get((operation, whose))
             if script:
@@ -264,7 +265,7 @@ class Faults:
         return timedelta(seconds=decided.one_of(_STALE) if self.stale_seconds is None else self.stale_seconds)
 
     def copies(self, order_id: str) -> int:
-        """Say how often a callback about an order is delivered, and count what goes wrong with it."""
+        """Return how often a callback about an order is delivered, and count the fault if there is one."""
         fault = self.pick("callback", order_id, "")
         return {Fault.CALLBACK_TWICE: 2, Fault.CALLBACK_LOST: 0}.get(fault, 1) if fault is not None else 1
 

@@ -9,15 +9,15 @@ from typing import Any
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.network.exchange import Exchange
 
-#: Beyond that a request that would be held is lost instead: its body stays in memory as long.
+#: The most requests that are held; a further one is lost, so that memory is bounded.
 _MAX_HELD = 100_000
 
 
 class HeldRequests:
-    """Holds requests until the sandbox's clock reaches their time; then they take effect as if they came just then.
+    """Holds requests until the sandbox's clock reaches their time; then they are carried out as if they came just then.
 
-    Only their tokens are judged by the time when they came: the gateway that holds them has let them in. They are kept
-    in memory alone, also where a file keeps the state.
+    Only their tokens are checked at the time when they came, since the gateway has let them in by then. They are kept
+    in memory only, also where the sandbox has a state file.
 
     Args:
         clock: the sandbox's clock.

@@ -16,9 +16,9 @@ class RequestRecord:
     """The path as it was sent, still percent-encoded. Out of the repr: that of user info holds the customer's `sub`."""
     query: str = field(default="", repr=False)
     operation: str
-    """The name of the operation, such as ``"capture"``; empty for what is none."""
+    """The name of the operation, such as ``"capture"``; empty for a page or an unknown path."""
     about: tuple[str, str] = field(default=("", ""), repr=False)
-    """The payment that it is about, as far as it says so: sales unit and reference (for user info the `sub`)."""
+    """The payment that it names: sales unit and reference (for user info the `sub`); empty where it names none."""
     key: str = ""
     """The idempotency key; empty if there is none."""
     headers: Mapping[str, str] = field(repr=False)
@@ -28,7 +28,7 @@ class RequestRecord:
     answer: bytes = field(default=b"", repr=False)
     """The body that was answered; after a fault that cut it off, what it would have been."""
     fault: str = ""
-    """The name of the fault that met it; empty if none did."""
+    """The name of the injected fault; empty if there was none."""
     at: datetime
     """When it came, by the sandbox's clock."""
 
@@ -54,7 +54,7 @@ class CallbackRecord:
     failure: str
     """Why there was no answer, without anything personal; empty if there was one."""
     at: datetime
-    """When it was begun, by the sandbox's clock."""
+    """When it was sent, by the sandbox's clock."""
 
     @property
     def delivered(self) -> bool:

@@ -15,17 +15,17 @@ from vipps_async.sandbox.network.workers import cancelled
 _SHUTDOWN_TIMEOUT = 2.0
 #: Seconds until closed connections are closed at both ends: some turns of the loop.
 _SETTLE = 0.01
-#: Where this machine reaches a listener on all its addresses: they themselves are no address to connect to.
+#: The loopback address to connect to where the listener is bound to all addresses.
 _REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - nothing is bound here
 
 
 class Listener:
-    """Owns the runner of an application and its one site.
+    """Runs an aiohttp application on one socket.
 
     Args:
         host: the address to bind to.
         port: the port; 0 takes a free one, which is kept from then on.
-        refusal_seconds: tells how long `refuse_for_a_while` lasts.
+        refusal_seconds: returns how long `refuse_for_a_while` lasts, in seconds.
         waits: how that time passes.
     """
 
@@ -36,28 +36,40 @@ class Listener:
         self._waits = waits
         self._runner: web.AppRunner | None = None
         self._reopening: asyncio.Task[None] | None = None
-        #: How many want connections to be refused.
+        #: The number of `refused` blocks that are entered.
         self._refusals = 0
+        self._url = ""
         #: Connections with a request under way.
         self.busy: set[object] = set()
 
     @property
     def running(self) -> bool:
-        """Whether there is an application to answer, though perhaps nobody can connect just now."""
+        """Whether the application runs; connections may be refused all the same, see `refusing`."""
         return self._runner is not None
 
     @property
     def refusing(self) -> bool:
-        """Whether connections are refused just now."""
+        """Whether connections are refused now."""
         return self._refusals > 0
 
-    async def open(self, app: web.Application) -> str:
-        """Open the socket and return its URL, as this machine reaches it.
+    @property
+    def url(self) -> str:
+        """The URL at which this machine reaches the socket; it stays after closing.
+
+        Raises:
+            RuntimeError: the socket was never opened.
+        """
+        if not self._url:
+            raise RuntimeError("the sandbox has not been started")
+        return self._url
+
+    async def open(self, app: web.Application) -> None:
+        """Open the socket.
 
         Raises:
             OSError: the port is taken, or the address is not this machine's.
         """
-        # Bodies stay packed: no merchant of Vipps compresses, and a small one could grow beyond bounds in memory.
+        # Bodies are not decompressed: merchants send none compressed, and a small one could fill the memory.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT, auto_decompress=False)
         try:
             await runner.setup()
@@ -69,7 +81,7 @@ class Listener:
         self._port = runner.addresses[0][1]
         reached = _REACHED_AT.get(self._host, self._host)
         host = f"[{reached}]" if ":" in reached else reached
-        return f"http://{host}:{self._port}"
+        self._url = f"http://{host}:{self._port}"
 
     async def close(self) -> None:
         """Close the socket and every connection; requests under way have some seconds to end."""
@@ -84,7 +96,7 @@ class Listener:
 
     @asynccontextmanager
     async def refused(self) -> AsyncIterator[None]:
-        """Refuse connections meanwhile."""
+        """Refuse connections inside the `with` block."""
         self._refusals += 1
         try:
             await self._shut()
@@ -96,7 +108,7 @@ class Listener:
                 await self._reopen()
 
     async def refuse_for_a_while(self) -> None:
-        """Refuse connections for some time from now on; while that lasts, asking again changes nothing."""
+        """Refuse connections for `refusal_seconds`; returns once they are refused. A call meanwhile does nothing."""
         if self._runner is None or self._reopening is not None:
             return
         closed = asyncio.Event()

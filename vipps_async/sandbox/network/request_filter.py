@@ -13,9 +13,9 @@ from aiohttp.typedefs import Handler
 from vipps_async.sandbox.network.exchange import gateway_response
 from vipps_async.sandbox.wire.urls import is_loopback_host
 
-#: What browsers say of a request that one of our own pages makes, or that somebody typed in.
+#: Values of `Sec-Fetch-Site` for requests of our own pages, and for URLs that a person typed.
 _OWN_SITE = frozenset({"same-origin", "none"})
-#: Listening there is listening on every address of this machine.
+#: Addresses that bind to every address of this machine.
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
 #: Seconds for the body of a request to come in; the largest honest one has some thousand bytes.
 _BODY_TIME = 10.0
@@ -26,15 +26,15 @@ class _BodyTooSlowError(Exception):
 
 
 class RequestFilter:
-    """Refuses what a page from elsewhere makes a browser ask for, on every route.
+    """Refuses requests that a web page of another origin makes a browser send, on every route.
 
-    A page that has brought its own name here (DNS rebinding) shows that name as Host; a page that posts across sites
-    shows its own Origin. So good as Host are loopback names and addresses, the address that the sandbox listens on, and
-    what it is told. Where it listens on all addresses, any address is good: addresses cannot be rebound.
+    After DNS rebinding a browser sends the page's own name as Host; a page that posts across sites is named in Origin.
+    So Host must be a loopback name or address, the address that the sandbox listens on, or one of `allowed`. Where it
+    listens on all addresses, Host may be any address, since addresses cannot be rebound.
 
     Args:
         host: where the sandbox listens.
-        allowed: further host names that are good, such as a container's.
+        allowed: further host names that are accepted, such as a container's.
     """
 
     def __init__(self, host: str, allowed: Collection[str] = frozenset()) -> None:

@@ -1,4 +1,4 @@
-"""Waits of sessions and faults by the sandbox's clock: in real time, or by advancing that clock."""
+"""Timers on the sandbox's clock: they run in real time, or advance that clock as soon as nothing else is to do."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from vipps_async.sandbox.ledger.clock import SandboxClock
 _LOOK = 0.05
 #: Moments closer than this are the same: the clock counts microseconds.
 _SLACK = 2e-6
-#: Seconds after which the loops are asked anew whether they are idle: one of them may have ended meanwhile.
+#: Seconds after which the check of all loops is repeated: one of them may have ended meanwhile.
 _ASK_AGAIN = 1.0
-#: How often an event loop turns until whatever was ready in it has run: a callback of a callback, some times over.
+#: Turns of an event loop after which all that was ready has run: callbacks schedule callbacks, some times over.
 _TURNS = 10
 
 
 class _IdleCheck:
-    """Whether all loops are idle, and nothing has changed meanwhile."""
+    """A check whether all event loops are idle, which is void if a timer or request changes meanwhile."""
 
     def __init__(self, changes: int, loops: set[asyncio.AbstractEventLoop]) -> None:
         self.changes = changes
-        #: Those that have not told yet.
+        #: Those that have not answered yet.
         self.loops = loops
 
 
 class _Timer:
-    """A call that is set for a moment."""
+    """A callback that is scheduled for a time."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class _Timer:
     ) -> None:
         self.loop = loop
         self.cancelled = False
-        #: What waits for it in real time.
+        #: The loop's handle, if it runs in real time.
         self.handle: asyncio.Handle | None = None
         #: The moment, as `Waits.time` counts.
         self.when = when
@@ -56,31 +56,31 @@ class _Timer:
         self._changed = changed
 
     def cancel(self) -> None:
-        """Leave the call out, unless it was made."""
+        """Cancel the callback, unless it has run."""
         self.cancelled = True
         self._changed()
         if self.handle is not None:
             self.handle.cancel()
 
     def run(self) -> None:
-        """Make the call, unless it was cancelled meanwhile."""
+        """Run the callback, unless it was cancelled."""
         if not self.cancelled:
             self._context.run(self._call)
 
 
 class Waits:
-    """Time as a session has it whose waits move the sandbox's clock on instead of taking as long.
+    """A clock for sessions (`core.clock.Clock`) whose waits advance the sandbox's clock instead of taking real time.
 
-    The next moment that anything waits for comes at the latest after `longest` seconds, once no request is on its way
-    and no event loop has anything to do. Waits end in their order, each at its own time by the clock: two of five
-    seconds that begin together take five.
-    Without `longest` everything takes the time that it takes.
+    With `longest`, the earliest timer is waited for that long at most; then, once no request is under way and no event
+    loop has anything to do, the sandbox's clock is advanced to it. Timers run in their order, each at its own time by
+    the clock: two waits of five seconds that begin together take five.
+    Without `longest` waits take real time.
 
-    It may be used in several threads and event loops; the clock is moved in that of the sandbox alone.
+    It may be used in several threads and event loops; the clock is advanced in the sandbox's own thread only.
 
     Args:
         clock: the sandbox's clock.
-        longest: the longest real time that a wait takes, in seconds; None: as long as it is.
+        longest: the longest real time that a wait takes, in seconds; None: its full time.
 
     Raises:
         ValueError: `longest` is negative or not finite.
@@ -97,22 +97,22 @@ class Waits:
         self._timers: list[tuple[float, int, _Timer]] = []
         self._numbers = itertools.count()
         self._next: asyncio.Handle | None = None
-        #: When that is; not every loop's timer can tell.
+        #: The time of `_next`; not every loop's handle has it.
         self._next_at = 0.0
-        #: Counts what begins and ends.
+        #: Counts timers and requests that begin or end.
         self._changes = 0
-        #: Requests on their way, less those of them that only wait.
+        #: Requests under way, less those that stall.
         self._under_way = 0
         self._lock = threading.Lock()
 
-    # -- its life ----------------------------------------------------------------------------------------------------
+    # -- begin and end ------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Let the clock be moved in the running loop."""
+        """Advance the clock in the running loop from now on."""
         self._home = asyncio.get_running_loop()
 
     def end(self) -> None:
-        """Move the clock no more: what still waits does so in real time."""
+        """Advance the clock no more: timers that are still set run in real time."""
         self._home = None
         if self._next is not None:
             self._next.cancel()
@@ -143,7 +143,7 @@ class Waits:
             timer.cancel()
 
     def timers(self) -> Waits:
-        """Return what sets timers in the running loop."""
+        """Return itself: it sets timers in the running loop."""
         return self
 
     def time(self) -> float:
@@ -153,7 +153,7 @@ class Waits:
     def call_at(
         self, when: float, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
     ) -> _Timer:
-        """Call in the running loop at a moment, as `time` counts."""
+        """Schedule a callback in the running loop for a time of `time`."""
         loop = asyncio.get_running_loop()
         timer = _Timer(when, loop, lambda: callback(*args), context or contextvars.copy_context(), self._change)
         if self.longest is None or not self._at_home(self._add, timer):
@@ -164,7 +164,7 @@ class Waits:
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
-        """Say that a request is on its way meanwhile: nothing is moved on before it is answered."""
+        """Count a request as under way inside the `with` block: the clock is not advanced meanwhile."""
         self._count(1)
         try:
             yield
@@ -172,7 +172,7 @@ class Waits:
             self._count(-1)
 
     async def stall(self, seconds: float, ended: asyncio.Event, is_needed: Callable[[], bool]) -> None:
-        """Let a request wait for so many seconds by the clock, while it is needed and until an event is set."""
+        """Wait for so many seconds by the clock, as long as `is_needed` is true and until the event is set."""
         over = asyncio.Event()
         timer = self.call_at(self.monotonic() + seconds, over.set)
         look = _LOOK if self.longest is None else min(_LOOK, max(self.longest, 0.001))
@@ -225,13 +225,13 @@ class Waits:
         self._arm()
 
     def _due(self) -> float | None:
-        """Return the next moment that anything waits for."""
+        """Return the time of the earliest timer."""
         while self._timers and self._timers[0][2].cancelled:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
     def _arm(self, *, longest: float | None = None) -> None:
-        """Set the timer of the next moment: when it really comes, or when it may be moved on to."""
+        """Schedule the next try: when the earliest timer is due, or when the clock may be advanced to it."""
         due, home = self._due(), self._home
         longest = self.longest if longest is None else longest
         if due is None or home is None or longest is None:
@@ -246,7 +246,7 @@ class Waits:
         self._next_at, self._next = at, home.call_at(at, self._try_to_move_on)
 
     def _try_to_move_on(self) -> None:
-        """Let the next moment come: at once if it is there, else if every event loop turns out to be idle."""
+        """Run the earliest timer: now if it is due, else once every event loop turns out to be idle."""
         self._next = None
         due = self._due()
         if due is None:
@@ -266,7 +266,7 @@ class Waits:
             self._arm(longest=_ASK_AGAIN)
 
     def _turn(self, check: _IdleCheck, loop: asyncio.AbstractEventLoop, left: int) -> None:
-        """Let a loop turn some times, so that whatever is ready in it has run."""
+        """Let a loop turn some times, so that all callbacks that are ready have run."""
         if left:
             loop.call_soon(self._turn, check, loop, left - 1)
         else:

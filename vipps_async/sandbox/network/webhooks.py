@@ -1,6 +1,6 @@
-"""Delivers events to registered URLs: signed, in order, and again for seven days until they are taken.
+"""Delivers webhooks to registered URLs: signed, in order, repeated for seven days until the merchant answers 2xx.
 
-One delivery of a registration and payment is under way at a time: what is refused holds back what comes after it.
+For each registration and payment one delivery is under way at a time: a refused one holds back those after it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from vipps_async.sandbox.wire.face import CallbackJob, WebhookNews
 _TIMEOUT = 10.0
 #: Deliveries under way at a time.
 _WORKERS = 16
-#: Deliveries that may wait; what comes on top is lost.
+#: The most deliveries that wait; a further one is lost.
 _MAX_WAITING = 10_000
-#: No longer than this after the first attempt.
+#: How long after the first attempt the last one may be.
 _GIVEN_UP = timedelta(days=7)
-#: Up to which attempt the pause before it is so many seconds, by the published schedule.
+#: (Last attempt, seconds of the pause before each attempt up to it), by the published schedule.
 _PAUSES = ((4, 2.0), (5, 60.0), (6, 120.0), (29, 3_600.0))
 _LONGEST_PAUSE = 86_400.0
 
 
 def pause_before(attempt: int) -> timedelta:
-    """Return how long after the attempt before it an attempt is made; the first is number 1."""
+    """Return the pause between the attempt before this one and this one; the first attempt is number 1."""
     seconds = next((pause for last, pause in _PAUSES if attempt <= last), _LONGEST_PAUSE)
     return timedelta(seconds=seconds)
 
@@ -56,18 +56,18 @@ class _Delivery:
 
 @dataclass(slots=True)
 class _Lane:
-    """What waits for one registration and payment, in order."""
+    """The queue of deliveries of one registration and payment."""
 
     registration: Registration
     waiting: deque[_Delivery] = field(default_factory=deque)
 
 
 class WebhookSender:
-    """Tells registered URLs of events.
+    """Sends webhooks to registered URLs.
 
     Args:
         clock: retries go by it.
-        registrations: who is told of what.
+        registrations: which URLs get which events.
         call: makes a request at the merchant, and keeps a record of it.
         lost: keeps a record of what was not delivered, and why.
         copies: says how often an event about a payment is delivered; Vipps may lose one, or send it twice.
@@ -101,7 +101,7 @@ class WebhookSender:
         )
 
     async def aclose(self) -> None:
-        """Stop; what waits is forgotten."""
+        """Stop; deliveries that still wait are dropped."""
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is None:
             return
@@ -112,7 +112,7 @@ class WebhookSender:
             self._waiting, self._due = 0, asyncio.Queue()
 
     def tell(self, news: WebhookNews) -> None:
-        """Deliver an event to whoever is registered for it."""
+        """Queue an event for each URL that is registered for it."""
         for registration in self._registrations.for_event(news.sales_unit, news.event):
             delivery = _Delivery(news, self._copies(news.reference))
             if self._supervisor is None or self._waiting >= _MAX_WAITING:
@@ -126,11 +126,11 @@ class WebhookSender:
                 self._due.put_nowait(lane)
 
     async def delivered(self) -> None:
-        """Wait until all that is due was attempted; what is to be repeated later is not due."""
+        """Wait until every delivery that is due was attempted; one that waits for its repetition is not due."""
         await worked_off(self._due, self._supervisor, name="vipps sandbox webhooks attempted")
 
     async def _deliver(self, lane: _Lane) -> None:
-        """Deliver what waits in a lane up to the first that is refused, and come back to that later."""
+        """Deliver what is queued in a lane, up to the first that is refused; that is repeated later."""
         while lane.waiting:
             delivery = lane.waiting[0]
             if not self._registrations.has(lane.registration):

@@ -1,4 +1,4 @@
-"""Background tasks: workers of a queue, started as work comes since a test's sandbox needs few, and how they end."""
+"""Workers of a queue, started as work comes, since the sandbox of a test needs few; and the end of background tasks."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ T = TypeVar("T")
 
 
 async def run_workers(queue: asyncio.Queue[T], work: Callable[[T], Awaitable[object]], *, most: int, name: str) -> None:
-    """Work a queue off until cancelled, or until the work raises.
+    """Process the items of a queue until cancelled, or until `work` raises.
 
     Args:
-        queue: what is to be done; `queue.join` tells when all of it was.
-        work: does one thing.
-        most: how many things are done at once.
-        name: that of the workers' tasks.
+        queue: the items; `queue.join` returns when all of them were processed.
+        work: processes one item.
+        most: how many items are processed at once.
+        name: the name of the workers' tasks.
     """
     async with asyncio.TaskGroup() as group:
 
         async def worker(number: int) -> None:
-            # Each starts the next one with its first work: there is always one that waits, until there are enough.
+            # Each worker starts the next one with its first item: one is always free, up to `most`.
             has_next = number >= most
             while True:
                 item = await queue.get()
@@ -39,12 +39,12 @@ async def run_workers(queue: asyncio.Queue[T], work: Callable[[T], Awaitable[obj
 
 
 async def worked_off(queue: asyncio.Queue[T], running: asyncio.Task[None] | None, *, name: str) -> None:
-    """Wait until all that is in a queue was done.
+    """Wait until all items of a queue were processed.
 
     Args:
-        queue: what is to be done.
-        running: runs its workers; None: nothing does, and nothing is waited for.
-        name: that of the task that waits.
+        queue: the items.
+        running: the task of its workers; None: there are none, and it returns at once.
+        name: the name of the task that waits.
     """
     if running is None:
         return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -10,11 +11,13 @@ from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.wire.fault import Fault
 
-CONTROLS_PATH = "/sandbox/switches"
+N = TypeVar("N", int, float)
+
+CONTROLS_PATH = "/sandbox/controls"
 
 #: Unit → seconds.
 CLOCK_UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
-#: What a button does: its label → seconds. The limits of the APIs, each a little exceeded.
+#: Label of a button that advances the clock → seconds: each just beyond a limit of the APIs.
 CLOCK_STEPS = {
     "1 minute": 60,
     "5 minutes (a link runs out)": 300,
@@ -29,7 +32,7 @@ _MAX_TIMES = 1_000
 
 
 def controls(faults: Faults) -> dict[str, Any]:
-    """Return what the page shows."""
+    """Return the values of the template."""
     return {
         "faults": faults,
         "chance": faults.randomness,
@@ -42,7 +45,7 @@ def controls(faults: Faults) -> dict[str, Any]:
 
 
 def apply_form(control: str, values: dict[str, list[str]], faults: Faults, clock: SandboxClock) -> None:
-    """Do what a form says.
+    """Carry a form out.
 
     Args:
         control: which form: clock, script, randomise or clear.
@@ -52,56 +55,38 @@ def apply_form(control: str, values: dict[str, list[str]], faults: Faults, clock
 
     Raises:
         HTTPNotFound: there is no such form.
-        ValueError: what it says makes no sense.
+        ValueError: one of its fields makes no sense; the text is for the page.
     """
-    form = _Form(values)
     if control == "clock":
-        clock.advance(_seconds(form))
+        clock.advance(_number(float, values, "seconds", "The time") * _number(float, values, "count", "How much", "1"))
     elif control == "script":
-        times = int(form.number("times", "How often", whole=True))
+        times = _number(int, values, "times", "How often")
         if not 1 <= times <= _MAX_TIMES:
             raise ValueError(f"How often must be from 1 to {_MAX_TIMES}.")
-        faults.script(
-            form.get("operation"), *[_fault(form.get("fault"))] * times, order_id=form.get("order").strip() or None
-        )
+        fault = _fault(_first(values, "fault"))
+        faults.script(_first(values, "operation"), *[fault] * times, order_id=_first(values, "order").strip() or None)
     elif control == "randomise":
         faults.randomise(
-            rate=form.number("rate", "The part of the requests") / 100,
-            seed=int(form.number("seed", "The seed", whole=True)),
+            rate=_number(float, values, "rate", "The part of the requests") / 100,
+            seed=_number(int, values, "seed", "The seed"),
             operations=values.get("operations") or None,
             kinds=[_fault(name) for name in values.get("kinds", [])] or None,
         )
     elif control == "clear":
         faults.clear()
     else:
-        raise web.HTTPNotFound(reason="There is no such switch.")
+        raise web.HTTPNotFound(reason="There is no such control.")
 
 
-def _seconds(form: _Form) -> float:
-    step, unit = form.get("step"), form.get("unit")
-    if step:
-        if step not in CLOCK_STEPS:
-            raise ValueError("There is no such step.")
-        return CLOCK_STEPS[step]
-    if unit not in CLOCK_UNITS:
-        raise ValueError("There is no such unit.")
-    return form.number("count", "The time to advance by") * CLOCK_UNITS[unit]
+def _first(values: dict[str, list[str]], name: str, default: str = "") -> str:
+    return values.get(name, [default])[0]
 
 
-class _Form:
-    """What a form sent: name → values."""
-
-    def __init__(self, values: dict[str, list[str]]) -> None:
-        self._values = values
-
-    def get(self, name: str) -> str:
-        return self._values.get(name, [""])[0]
-
-    def number(self, name: str, label: str, *, whole: bool = False) -> float:
-        try:
-            return int(self.get(name)) if whole else float(self.get(name))
-        except ValueError:
-            raise ValueError(f"{label} must be a {'whole ' if whole else ''}number.") from None
+def _number(kind: Callable[[str], N], values: dict[str, list[str]], name: str, label: str, default: str = "") -> N:
+    try:
+        return kind(_first(values, name, default))
+    except ValueError:
+        raise ValueError(f"{label} must be a number that fits.") from None
 
 
 def _fault(name: str) -> Fault:

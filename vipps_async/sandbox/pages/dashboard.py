@@ -1,19 +1,16 @@
-"""The dashboard: its pages, its buttons, and the stream of changes to open pages."""
+"""The dashboard: its pages and its buttons."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import orjson
 from aiohttp import web
 
-from vipps_async.sandbox.ledger.changes import Changes, Subscription
+from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.ledger.settings import TOLD_KEYS
@@ -34,24 +31,17 @@ from vipps_async.sandbox.pages.layout import (
 from vipps_async.sandbox.wire.face import Face, Services
 from vipps_async.sandbox.wire.urls import may_redirect_to
 
-EVENTS_PATH = "/sandbox/events"
 _PAYMENT = "/sandbox/payments/{msn}/{order_id}"
 
-#: Payments on one page: more than one wants to look through, few enough to render in milliseconds.
+#: Payments on one page: few enough to render in milliseconds.
 PAGE_SIZE = 50
-#: Requests on their page, and lines of the list of what was ignored.
+#: Requests on their page, and entries of the list of ignored fields.
 _REQUESTS = _MAX_IGNORED = 100
-#: Seconds between two messages to one page: as live as eyes are, and no load under a load test.
-_PAUSE = 0.5
-#: Seconds after which a silent stream gives a sign of life.
-_SIGN_OF_LIFE = 15.0
-#: Seconds after which a page connects again when the stream breaks, for `retry` in milliseconds.
-_RETRY = 2_000
 
 
 @dataclass(slots=True, kw_only=True)
 class Dashboard:
-    """Serves the dashboard to this machine's browsers, and to nobody who comes by a foreign name."""
+    """The routes of the dashboard; requests from other origins are refused."""
 
     services: Services
     faults: Faults
@@ -73,15 +63,16 @@ class Dashboard:
             web.post(f"{CONTROLS_PATH}/{{control}}", self._change),
             web.get(_PAYMENT, self._payment, allow_head=False),
             web.post(f"{_PAYMENT}/{{action}}", self._act),
-            web.get(EVENTS_PATH, self._events, allow_head=False),
             asset_route(),
         ]
 
     def _page(self, template: str, status: int = 200, *, here: str = "", **values: Any) -> web.Response:
+        changed = self.changes.latest
         return page(
             template,
             status,
             here=here,
+            news="" if changed is None else f"Order {changed.payment.reference}: {shown_state(changed)}.",
             now=self.services.clock.now(),
             open_to="" if self.request_filter.loopback_only else self.request_filter.host,
             controls_path=CONTROLS_PATH,
@@ -106,7 +97,7 @@ class Dashboard:
         return self._page(
             "payments.html",
             here="/",
-            # Others are known to who gave them.
+            # Keys that were given to the sandbox are not shown.
             keys=TOLD_KEYS if taken is None or TOLD_KEYS in taken else None,
             url=self.url(),
             orders=orders,
@@ -201,46 +192,4 @@ class Dashboard:
             apply_form(request.match_info["control"], values, self.faults, self.services.clock)
         except ValueError as error:
             return self._controls_page(str(error))
-        self.changes.note()
         return see_other(CONTROLS_PATH)
-
-    # -- live --------------------------------------------------------------------------------------------------------
-
-    async def _events(self, request: web.Request) -> web.StreamResponse:
-        self.request_filter.check_read(request)
-        subscription = self.changes.subscribe()
-        if subscription is None:
-            raise web.HTTPServiceUnavailable(reason="Too many dashboards are open.")
-        try:
-            stream = web.StreamResponse(
-                headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
-            )
-            await stream.prepare(request)
-            # The page that stands there closes: nothing to tell any more.
-            with contextlib.suppress(ConnectionError):
-                await stream.write(f"retry: {_RETRY}\n\n".encode())
-                await self._tell(stream, subscription)
-            return stream
-        finally:
-            self.changes.unsubscribe(subscription)
-
-    async def _tell(self, stream: web.StreamResponse, subscription: Subscription) -> None:
-        while not subscription.end.is_set():
-            try:
-                async with asyncio.timeout(_SIGN_OF_LIFE):
-                    await subscription.woken.wait()
-            except TimeoutError:
-                await stream.write(b": still here\n\n")
-                continue
-            text = _sentence(*subscription.taken())
-            await stream.write(b"data: " + orjson.dumps({"text": text}) + b"\n\n")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_PAUSE):
-                    await subscription.end.wait()
-
-
-def _sentence(order: Order | None, count: int) -> str:
-    if order is None:
-        return ""
-    said = f"Order {order.payment.reference}: {shown_state(order)}."
-    return said if count == 1 else f"{count} changes. The last: {said}"

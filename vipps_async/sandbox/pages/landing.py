@@ -26,7 +26,7 @@ from vipps_async.sandbox.wire.urls import may_redirect_to
 
 
 def landing_url(base: str, order: Order) -> str:
-    """Return where the merchant is to send the customer: the landing page, or a link into the app."""
+    """Return the URL that the merchant sends the customer to: the landing page, or a link into the app."""
     if order.is_app:
         return f"vippsMT://?token={order.token}"
     return f"{base}{LANDING_PATH}?v=2&token={order.token}"
@@ -42,11 +42,11 @@ class _UnknownLinkError(Exception):
 
 
 class Landing:
-    """Serves the pages and takes the customer's answers. The token in the URL is all that it takes to do so.
+    """The customer's pages and forms. Whoever has the token in the URL may use them.
 
     Args:
         services: clock, orders and customers.
-        face_of: gives the API of an order.
+        face_of: returns the API of an order.
     """
 
     def __init__(self, services: Services, face_of: Callable[[Order], Face]) -> None:
@@ -117,6 +117,7 @@ class Landing:
             "app.html",
             status,
             customer=True,
+            title="Confirm payment",
             order=order,
             person=payer(order),
             methods=methods or [],

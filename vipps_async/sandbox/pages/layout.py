@@ -1,4 +1,4 @@
-"""Renders the templates: their context, escaping, and the headers that keep pages safe."""
+"""Renders templates: filters, escaping, and the security headers of pages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ _ASSETS = {
     "icon.svg": "image/svg+xml",
     "style.css": "text/css",
     "live.js": "text/javascript",
-    "waiting.js": "text/javascript",
 }
 #: Nothing inline, nothing from elsewhere, no frames.
 _POLICY = (
@@ -54,9 +53,9 @@ _DASHBOARD_HEADERS = {
     "Content-Security-Policy": f"{_POLICY}; form-action 'self'",
     "Referrer-Policy": "same-origin",
 }
-#: Control characters, and the ones that turn the direction of writing: shown as what they are, never obeyed.
+#: Control characters, and those that change the direction of writing.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-#: What each state means, for those who do not know the words by heart.
+#: State → its meaning.
 _MEANINGS = {
     "INITIATE": "waits for the customer",
     "REGISTER": "the bank does not know yet",
@@ -71,19 +70,19 @@ _MEANINGS = {
 
 
 def _visible(value: object) -> object:
-    """Write characters that cannot be seen, or that turn the text around, as their numbers."""
+    """Replace invisible characters, and those that change the direction of writing, by their code points."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return _INVISIBLE.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
     return "" if value is None else value
 
 
 def _foreign(text: str) -> Markup:
-    """Return text that came from outside, shut off so that its direction of writing stays its own."""
+    """Return text from outside, isolated (`bdi`) so that its direction of writing does not spread."""
     return Markup("<bdi>{}</bdi>").format(_visible(text))
 
 
 def _bare(minor: int) -> str:
-    """Write an amount in minor units, where the currency stands elsewhere."""
+    """Write an amount of minor units without its currency."""
     return f"{minor // 100:,}.{minor % 100:02d}".replace(",", "\u00a0")
 
 
@@ -103,7 +102,7 @@ def _moment(time: datetime, today: datetime | None = None) -> Markup:
 
 
 def shown_state(order: Order) -> str:
-    """Return the word for where a payment stands that a person wants to read: of a reservation, what became of it."""
+    """Return the state to show: CAPTURE or REFUND for a reservation of which something was captured or refunded."""
     payment = order.payment
     if payment.state in {State.RESERVE, State.SALE} and payment.sums.refunded:
         return "REFUND"
@@ -123,7 +122,7 @@ def bank(order: Order) -> str:
 
 @cache
 def _templates() -> Environment:
-    # A shop's tests look at no page, and it takes a fifth of the time in which the sandbox loads.
+    # Loaded with the first page: tests need none, and jinja2 takes a fifth of the time that the sandbox takes to load.
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
     templates = Environment(
@@ -156,7 +155,7 @@ def page(template: str, status: int = 200, *, customer: bool = False, **values: 
 
 
 def chosen_shipping(form: Mapping[str, object]) -> str | None:
-    """Return the way of shipping that a form chose, if it did."""
+    """Return the shipping method that a form chose; None: it chose none."""
     chosen = form.get("shipping")
     return None if chosen is None else str(chosen)
 

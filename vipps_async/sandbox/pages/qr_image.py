@@ -1,4 +1,4 @@
-"""The image in place of a QR code: it holds the target as text. No camera reads it."""
+"""A stand-in for the image of a QR code: it holds the target URL as text. No camera reads it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zlib
 from aiohttp import web
 from markupsafe import Markup
 
-#: Pixels, of an image that is scaled at will.
+#: Width and height of the SVG's view box.
 _SIZE = 1024
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: One bit of grey for each pixel, nothing else.

@@ -11,7 +11,7 @@ from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 
 #: The longest body that is shown, in characters.
 _MAX_SHOWN = 4_000
-#: Headers that are shown as they are; of all others only tests get to see the value.
+#: The headers that are shown; the values of others are in the records only.
 _SHOWN_HEADERS = (
     "X-Request-Id",
     "Idempotency-Key",
@@ -31,23 +31,23 @@ _HIDDEN = "(hidden)"
 
 
 def shown_path(record: RequestRecord) -> str:
-    """Return the path, without the customer's `sub` of user info, or a secret of what is no operation."""
+    """Return the path; of user info (which ends with the `sub`) and of unknown paths without its last part."""
     secret = record.operation in {"userinfo", ""}
     return record.path.rpartition("/")[0] + "/…" if secret else record.path
 
 
 def shown_url(record: CallbackRecord) -> str:
-    """Return the URL; that of a consent removal ends with the customer's id."""
+    """Return the URL; of a consent removal without its last part, the customer's id."""
     return record.url.rpartition("/")[0] + "/…" if record.kind == "consentRemoval" else record.url
 
 
 def shown_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the headers that hold no secret."""
+    """Return the headers that are known to hold no secret."""
     return [(name, headers[name]) for name in _SHOWN_HEADERS if name in headers]
 
 
 def shown_body(body: bytes) -> str:
-    """Return a body as text: JSON laid out and without secrets, and not all of what is long."""
+    """Return a body as text: JSON indented and without secrets, cut off after 4,000 characters."""
     try:
         text = orjson.dumps(_without_secrets(orjson.loads(body)), option=orjson.OPT_INDENT_2).decode()
     except orjson.JSONDecodeError:

@@ -23,7 +23,7 @@ MAX_REQUEST_ID = 40
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Hold the headers that name the calling system against their length.
+    """Check the length of the headers that name the calling system.
 
     Raises:
         Refusal: 400, for a header that is longer than 30 characters.
@@ -34,7 +34,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 def check_order_id(order_id: str) -> None:
-    """Hold the order id of a path against its pattern.
+    """Check the order id of a path.
 
     Raises:
         Refusal: 400.
@@ -44,7 +44,7 @@ def check_order_id(order_id: str) -> None:
 
 
 def check_request_id(request_id: str | None, *, required: bool = True) -> str:
-    """Hold an idempotency key against its rules and return it; empty if there is none and none is required.
+    """Check an idempotency key and return it; empty if there is none and none is required.
 
     Raises:
         Refusal: 400, if it is missing, empty or too long.

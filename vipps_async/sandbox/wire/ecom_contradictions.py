@@ -18,7 +18,7 @@ _FAILURE_WORDS, _UNKNOWN_WORDS = ("Failed", "FAILED", "Rejected", "Cancelled"), 
 
 
 def unsettled_answer(decided: Decided, status: int, group: str, *, order_id: str, msn: str) -> Answer:
-    """Return an answer that settles nothing: of the kind, status and group that were decided."""
+    """Return an inconclusive answer of the decided kind, status and group."""
     match decided.fault.name.split("_")[1]:
         case "99":
             return vipps_refusal(group, "99", "Internal error", status=status).answer

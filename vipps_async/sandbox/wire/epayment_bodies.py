@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from vipps_async.sandbox.ledger.customers import check_number, corrected_number
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
-from vipps_async.sandbox.ledger.settings import Settings
+from vipps_async.sandbox.ledger.settings import SandboxSettings
 from vipps_async.sandbox.wire.epayment_errors import EpaymentViolations, coded
 from vipps_async.sandbox.wire.epayment_fields import APPROVAL, CANCELLATION, CREATION, CUSTOMER, MODIFICATION, moment_of
 from vipps_async.sandbox.wire.face import Json
@@ -220,8 +220,8 @@ def _check_expiry(body: Json, now: datetime, violations: Violations) -> None:
         raise coded("6110", "expiresAt is less than 60 days from now.")
 
 
-def check_permissions(body: Json, msn: str, settings: Settings) -> None:
-    """Hold a checked create against what its sales unit may do.
+def check_permissions(body: Json, msn: str, settings: SandboxSettings) -> None:
+    """Check a create against the permissions of its sales unit.
 
     Raises:
         Refusal: 5010, 5020, 5050, or the code that the sales unit is refused with.

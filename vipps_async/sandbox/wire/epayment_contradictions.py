@@ -17,7 +17,7 @@ _OTHER_REFERENCE = "another-payment"
 
 
 def unsettled_answer(decided: Decided, status: int) -> Answer:
-    """Return an answer that settles nothing: of the kind and status that were decided."""
+    """Return an inconclusive answer of the decided kind and status."""
     match decided.fault.name.split("_")[1]:
         case "FAILED":
             return coded(code_of(Reason.FAILED, decided.operation), status=status).answer

@@ -1,7 +1,7 @@
 # ruff: noqa: ARG002 - what is not abstract takes what those need who say more
-"""What an API is to the sandbox: its routes, and its own words for what the ledger decides.
+"""The base class of an API in the sandbox: its routes, and its responses for what the ledger decides.
 
-A second API is one module beside this one with a class made after `Face`, given to the server in `faces`. It shares the
+A further API is one module beside this one with a subclass of `Face`, given to the server in `faces`. It shares the
 orders, the clock, the rate limits, the faults, the pages and the state file with the others. It knows requests and
 answers as plain values: connections, tokens and faults are the network's.
 """
@@ -25,7 +25,7 @@ from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.ledger.registrations import Registrations
-from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
+from vipps_async.sandbox.ledger.settings import SandboxCredentials, SandboxSettings
 from vipps_async.sandbox.wire.fault import KINDS, Decided, Kind
 
 #: Seconds that Vipps waits for the answer to a callback.
@@ -125,7 +125,7 @@ class CallbackJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookNews:
-    """An event that those are told of who are registered for it."""
+    """An event for the webhooks that are registered for it."""
 
     #: The name that it is registered for by.
     event: str
@@ -135,7 +135,7 @@ class WebhookNews:
 
 
 class Ignored:
-    """Counts what requests hold that Vipps takes and ignores: fields that it does not know, and nulls."""
+    """Counts the fields of requests that Vipps ignores: unknown ones, and nulls."""
 
     #: Different places that are counted apart; beyond that only those that are known already.
     MAX_PLACES = 1_000
@@ -155,20 +155,20 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What every API works with."""
+    """The services of the sandbox that every API uses."""
 
     clock: SandboxClock
     book: OrderBook
     customers: CustomerSimulator
-    settings: Settings
+    settings: SandboxSettings
     #: None: calls are not limited.
     limits: RateLimits | None
     ignored: Ignored
     #: Hosts whose URLs pass with http, too: they may be called.
     callback_hosts: Collection[str]
-    #: Is to be told of each order that changes, and by None of what is no order's.
+    #: Is called with each order that changes, and with None for a change of no order.
     changed: Callable[[Order | None], None]
-    #: Who is told of which events.
+    #: Which URLs get which webhooks.
     registrations: Registrations
     #: Makes a request at the merchant now, once: status and body of the answer, or None if there was none.
     call: Callable[[CallbackJob], Awaitable[tuple[int, bytes] | None]]
@@ -188,7 +188,7 @@ class Services:
 
 
 class Face(abc.ABC):
-    """One API. What is not abstract says nothing in particular, which is enough for many APIs."""
+    """One API. Methods that are not abstract have a default that is enough for many APIs."""
 
     name: ClassVar[str]
     """Its name, in lower case; orders that it initiates are kept under it."""
@@ -199,7 +199,7 @@ class Face(abc.ABC):
     error_groups: ClassVar[tuple[str, ...]] = ()
     """Groups of errors that the faults' `unsettled_group` can choose from."""
     unit_codes: ClassVar[tuple[str, ...]] = ()
-    """Codes that a sales unit's initiates can be made to be refused with; see `Settings.refused_units`."""
+    """Codes that a sales unit's initiates can be made to be refused with; see `SandboxSettings.refused_units`."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -223,11 +223,11 @@ class Face(abc.ABC):
         return json_answer({"status": status}, status)
 
     def contradict(self, decided: Decided, request: ApiRequest, answer: Answer) -> Answer:
-        """Return the answer with the wrong thing in it that a fault wants; the right one, if there is no such thing."""
+        """Return the answer with the error that a contradicting fault asks for; the right one, if it asks for none."""
         return answer
 
     def words_of(self, answer: Answer) -> Mapping[str, str] | None:
-        """Return what a refusal of this API says, by name; None for what is none."""
+        """Return the fields of a refusal of this API, by name; None: the answer is no refusal."""
         return None
 
     # -- the merchant and the customer -------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ class Face(abc.ABC):
         return None
 
     def webhook(self, order: Order, event: Event) -> WebhookNews | None:
-        """Return what webhooks tell of an event of an order; None: they tell nothing."""
+        """Return the webhook of an event of an order; None: it has none."""
         return None
 
     async def shipping_methods(self, order: Order, customer: Customer) -> list[ShippingMethod]:
@@ -253,11 +253,11 @@ class Face(abc.ABC):
         return None
 
     def explain(self, reason: Reason) -> str:
-        """Return what a page says of a reason."""
+        """Return the text of a reason for a page."""
         return reason.value
 
     def return_url(self, order: Order) -> str:
-        """Return where the customer goes from here."""
+        """Return the URL that the customer returns to."""
         return order.return_url
 
     def facts(self, order: Order) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Every promise of a transport as tests, for ours and for yours (extra ``testing``).
+"""The contract of a transport as a test suite, for ours and for yours (extra ``testing``).
 
 Usage::
 
@@ -7,7 +7,7 @@ Usage::
         async def make_transport(self) -> AsyncIterator[MakeTransport]:
             ...
 
-"Bring your own transport" in the documentation has it whole.
+"Bring your own transport" in the documentation has the whole example.
 """
 
 from vipps_async.extras import missing_extra

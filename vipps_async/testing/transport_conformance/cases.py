@@ -29,7 +29,7 @@ BODY = b'{"transaction":{"transactionText":"' + CANARY.encode() + b'"}}'
 
 
 class Verdict(enum.Enum):
-    """What a transport must say of a request."""
+    """What a transport must report of a request."""
 
     NOT_SENT = "not sent"
     UNKNOWN = "unknown"
@@ -40,7 +40,7 @@ class Verdict(enum.Enum):
 
 @frozen(kw_only=True)
 class Case:
-    """One way to fail, and what must come of it."""
+    """One way to fail, and the outcome that the transport must report."""
 
     name: str
     """What goes wrong."""

@@ -1,4 +1,4 @@
-"""The heart of the suite: for every way to fail, does the transport say truly whether the request was sent?"""
+"""For every way to fail: does the transport report truly whether the request was sent?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a suite of transport tests asks its user for."""
+"""The factory of transports that a user of the suite provides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["MakeTransport"]
 
 
 class MakeTransport(Protocol):
-    """What the fixture `make_transport` gives."""
+    """The type of the fixture `make_transport`."""
 
     def __call__(
         self, *, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None, limit: int | None = None

@@ -109,7 +109,7 @@ Script = Callable[[Connection], Awaitable[None]]
 
 @define
 class RawServer:
-    """What a test sees of the server."""
+    """The server, as a test sees it."""
 
     port: int = 0
     #: Every complete request, over all connections.

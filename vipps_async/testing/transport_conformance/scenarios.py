@@ -1,4 +1,4 @@
-"""What stands ready before a request is sent: servers, proxies and ports that fail in one way each."""
+"""Scenarios: servers, proxies and ports that each fail in one way."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CANARY = "canary-7f3a"
 
 @frozen(kw_only=True)
 class Scenario:
-    """What stands ready before the request is sent."""
+    """The server or port that a case sends its request to."""
 
     url: str
     server: RawServer | None = None

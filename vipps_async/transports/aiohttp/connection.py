@@ -1,4 +1,4 @@
-"""A pooled connection of aiohttp: whether it may be written to, and reading an answer within bounds."""
+"""A pooled connection of aiohttp: checks that it may be written to, and reads a response within limits."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _pollers: weakref.WeakKeyDictionary[asyncio.BaseProtocol, Callable[[], bool]] = 
 
 
 def check_writable(protocol: ResponseHandler) -> asyncio.Transport:
-    """Return what to write to, if the connection is open and nothing has come over it.
+    """Return the connection's transport, if it is open and nothing has come over it.
 
-    Bytes that wait here answer no request of ours: an idle connection that the server gave up with a parting 408, say.
-    Taken for the answer, they could be a capture's success. From now on the connection counts as used.
+    Bytes that wait here answer no request of ours, such as a 408 with which a server closes an idle connection. Taken
+    for the response, they could look like a capture's success. From now on the connection counts as used.
 
     Raises:
         NotResent: the connection has closed.

@@ -1,8 +1,8 @@
 """Maps aiohttp's exceptions to RequestNotSent or OutcomeUnknown.
 
 Which of the two it is does not depend on the exception: aiohttp raises the same classes before and after a request was
-written. Only the witness (`sent`) decides; the exception gives the words. The words are for a person at 3 a.m.: they
-name the host, never a path, a header or any part of an answer.
+written. Only the witness (`sent`) decides; the exception gives the message, which names the host, never a path, a
+header or any part of a response.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError,
 
 
 def map_exception(error: Exception, context: FailureContext) -> RequestNotSent | OutcomeUnknown:
-    """Say what a failure means for the request. The error itself is stripped of all it quotes, as it becomes a cause.
+    """Map an exception to the transport's error. All that the exception quotes is removed, as it becomes the cause.
 
     Args:
         error: one of TRANSPORT_EXCEPTIONS; of a `NotResent`, what it carries.

@@ -1,8 +1,8 @@
 """Sends a request in one write over a connection of aiohttp's pool, and reads the answer.
 
-aiohttp keeps what it is there for (the pool, names, TLS, parsing); each request is spared what a payment never needs: a
-session's merged headers, a task that writes, three timers, chunks, uploads, cookies. It takes names that aiohttp does
-not call public, so `rehearsal.py` tries it before it is used, and `session_request.py` is the way without it.
+aiohttp does the pool, name resolution, TLS and parsing; left out is what a payment never needs: a session's merged
+headers, a task that writes, three timers, chunks, uploads, cookies. It uses private names of aiohttp, so `rehearsal.py`
+tests it before it is used, and `session_request.py` sends without them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 
 
 class UnknownVersion(Exception):  # noqa: N818 - the name states the fact
-    """aiohttp does not work as this file expects; nothing was written, and nothing can be any more."""
+    """aiohttp does not work as this file expects; nothing was written, and the request can no longer be."""
 
 
 async def exchange(
@@ -59,7 +59,7 @@ async def exchange(
     Raises:
         vipps_async.errors.TransportError: as `Transport.send` says.
         vipps_async.errors.InvalidInputError: the request cannot be written.
-        UnknownVersion: it was not sent, and has to go another way.
+        UnknownVersion: it was not sent, and has to be sent by `session_request`.
     """
     prepared = PreparedRequest(request, target)
     answer: _Answer | None = None
@@ -128,13 +128,13 @@ class PreparedRequest:
         self._ends = limit.ends + max(0.0, self._timeouts.total - self._timeouts.connect)
 
     def progress(self) -> None:
-        """Note that something came: the silence begins anew."""
+        """Restart the read time-out, since bytes have come."""
         limit = self._limit
         if limit is not None:
             limit.move(min(self._ends, limit.now() + self._timeouts.read))
 
     def timed_out(self) -> Exception | None:
-        """Say which limit ended it; None: it was none of ours."""
+        """Return which time limit ended it; None: none of ours."""
         limit = self._limit
         if limit is None or not limit.expired:
             return None
@@ -159,7 +159,7 @@ class PreparedRequest:
 
 
 class Destination(aiohttp.ClientRequest):
-    """Where requests go, as aiohttp's connector asks a request for it: one for all that go there.
+    """The server of requests, as aiohttp's connector wants it; one for all requests to that server.
 
     Args:
         server: scheme, host and port.
@@ -182,7 +182,7 @@ class Destination(aiohttp.ClientRequest):
 
     @property
     def connection_key(self) -> ConnectionKey:
-        """What connections are kept by."""
+        """The key of the connection pool."""
         return self._key
 
 

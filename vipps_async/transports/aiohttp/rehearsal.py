@@ -1,7 +1,7 @@
-"""Tries a way of sending over an in-memory connection, with the aiohttp that is installed.
+"""Tests a way of sending over an in-memory connection, with the installed aiohttp.
 
-What stands on names that aiohttp does not call public may fail with any of its releases. Whether a request is written
-when and as it should be, and never where something waits, is seen here before money hangs on it.
+Code that uses private names of aiohttp may fail with any of its releases. This checks, before the first request, that a
+request is written once and completely, and never on a connection with pending data.
 """
 
 from __future__ import annotations
@@ -68,19 +68,19 @@ class _Connector(aiohttp.BaseConnector):
 
 
 def are_sessions_aiohttps() -> bool:
-    """Tell whether requests over a session go aiohttp's own way.
+    """Return whether a session sends by aiohttp's own code.
 
-    A test may have put something in its place, or a tracer: that is to see every request.
+    A test or a tracer may have replaced it, and must see every request.
     """
     way = aiohttp.ClientSession._request  # noqa: SLF001 - where everybody puts it
     return isinstance(way, FunctionType) and way.__code__.co_filename == aiohttp.client.__file__
 
 
 async def rehearse(send: Send) -> bool:
-    """Tell whether this aiohttp does what a way of sending counts on.
+    """Return whether a way of sending works with this aiohttp.
 
     Args:
-        send: the way; it may raise whatever it likes.
+        send: the function that sends; any exception means no.
     """
     connector = _Connector()
     try:

@@ -44,9 +44,9 @@ class AiohttpTransport:
     buffer sizes take no part in requests of this transport, and none of them is changed. Classes of its own for
     requests or responses are not supported.
 
-    What is quick, and what proves that nothing was sent, stands on names that aiohttp does not call public. They are
-    tried before the first request. Where a version of aiohttp does not have them, a warning says so once, each request
-    gets a connection of its own, and fewer failures prove that it was not sent; an adopted session is refused.
+    It uses private names of aiohttp, to be fast and to prove that nothing was sent. They are tested before the first
+    request. Where a version of aiohttp does not have them, a warning says so once, each request gets a connection of
+    its own, and fewer failures prove that it was not sent; an adopted session is refused.
 
     Args:
         session: a session to adopt. It is neither closed nor changed; the caller closes it after this transport.
