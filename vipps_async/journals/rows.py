@@ -16,8 +16,6 @@ __all__ = [
     "STATE_COLUMNS",
     "DamagedEntryError",
     "UnfitError",
-    "begun_values",
-    "ended_values",
     "entry_of",
     "micros",
     "moment",
@@ -143,20 +141,6 @@ def row_values(entry: Entry) -> tuple[object, ...]:
 def state_values(entry: Entry) -> tuple[object, ...]:
     """List what stands of an entry and can change."""
     return row_values(entry)[_INTENT:]
-
-
-def begun_values(position: int, entry: Entry) -> tuple[object, ...]:
-    """List position, intent, last_at, checksum, owner and lease of an entry that has just begun."""
-    facts = _facts_of(entry.intent, entry.attempts, None)
-    return (
-        position, *facts[:_INTENT], facts[_INTENT + 2], _checksum(facts), entry.owner, micros(entry.lease_until)
-    )  # fmt: skip
-
-
-def ended_values(position: int, intent: Intent, attempts: Attempts, settlement: Settlement) -> tuple[object, ...]:
-    """List position, ended, outcome, answer, settled_at and checksum of an entry that is settled."""
-    facts = _facts_of(intent, attempts, settlement)
-    return (position, attempts.ended, *facts[-3:], _checksum(facts))
 
 
 def entry_of(row: Sequence[Any]) -> Entry:
