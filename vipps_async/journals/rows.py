@@ -84,8 +84,6 @@ def _facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None)
 
     Those may be lost without harm: whoever takes an entry up again does so with the same key and body.
     """
-    created_at, last_at = intent.created_at, attempts.last_at
-    created = micros(created_at)
     return (
         intent.key,
         intent.api,
@@ -96,13 +94,13 @@ def _facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None)
         intent.currency,
         intent.digest,
         intent.body,
-        created,
+        micros(intent.created_at),
         intent.origin.value,
         intent.reference,
         int(intent.adjusts),
         attempts.begun,
         attempts.ended,
-        created if last_at is created_at else micros(last_at),
+        micros(attempts.last_at),
         attempts.refusal,
         None if attempts.looked_at is None else micros(attempts.looked_at),
         None if settlement is None else settlement.outcome.value,

@@ -101,13 +101,11 @@ class SqliteStore:
         return answers
 
     @contextlib.contextmanager
-    def _transaction(self, *, is_one_statement: bool = False) -> Iterator[None]:
+    def _transaction(self) -> Iterator[None]:
         try:
-            if not is_one_statement:
-                self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
-            if not is_one_statement:
-                self._connection.execute("COMMIT")
+            self._connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 if self._connection.in_transaction:
@@ -271,9 +269,7 @@ class SqliteStore:
             elif slot.entry is not slot.stored:
                 states += (slot.position, *state_values(slot.entry))
         writing = [*statements(insert_rows, rows, ROW), *statements(update_states, states, STATE)]
-        # One statement is a transaction by itself. Each statement hands the interpreter to other threads, and getting
-        # it back from a busy event loop takes longer than the statement.
-        with self._transaction(is_one_statement=len(writing) == 1):
+        with self._transaction():
             for statement, values in writing:
                 self._connection.execute(statement, values)
         self._newest = newest
