@@ -317,9 +317,8 @@ class VippsSession:
         """Call a listener with each call and its attempts inside the `with` block, to trace and measure them.
 
         Args:
-            listener: told of each attempt and of the end of each call, token requests included, in the task that makes
-                the call; if it is a `CallObserver`, of beginnings as well. What it raises is logged once and goes no
-                further.
+            listener: told when each attempt and each call begins and ends, token requests included, in the task that
+                makes the call. What it raises is logged once and goes no further.
         """
         with self._parts.pipeline.log.listening_to_calls(listener):
             yield

@@ -18,7 +18,7 @@ from structlog.testing import LogCapture
 
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import KEY, ORDER, SECRETS, Sum, call_of, details, done, pipeline, settings, vipps_error
-from vipps_async.core.events import EventLog
+from vipps_async.core.events import CallListener, EventLog
 from vipps_async.core.operation import Call, Repeat
 from vipps_async.errors import CaptureError, OutcomeUnknown, RequestNotSent, VippsError
 from vipps_async.testing import Reply, ScriptedTransport, answer, token_answer
@@ -207,7 +207,7 @@ def test_silent_by_default() -> None:
 # --- listeners -------------------------------------------------------------------------------------------------------
 
 
-class Listener:
+class Listener(CallListener):
     """Keeps what it is told of calls."""
 
     def __init__(self) -> None:
@@ -229,11 +229,12 @@ async def test_listeners_are_told_of_calls_and_attempts() -> None:
     transport = ScriptedTransport().on("/capture", RequestNotSent("refused"), answer(503), done())
     line, listener = pipeline(transport.on("/status", vipps_error(403, "Payment", "41"))), Listener()
     received: list[Any] = []
-    line.log.call_listeners.append(listener)
-    line.log.listeners.append(lambda *facts: received.append((facts[0], facts[2])))
-    await line.run(call_of(Repeat.KEYED))
-    with pytest.raises(VippsError) as caught:
-        await line.run(call_of(Repeat.SAFE))
+    line.log.listeners.append(listener)
+    with line.log.listening(lambda *facts: received.append((facts[0], facts[2]))):
+        await line.run(call_of(Repeat.KEYED))
+        with pytest.raises(VippsError) as caught:
+            await line.run(call_of(Repeat.SAFE))
+    assert line.log.listeners == [listener]
     well: dict[str, Any] = {"outcome": "done", "settled_by": "answer", "error": None}
     assert listener.told == [
         ("token.get", 1, 200, None),
@@ -263,7 +264,7 @@ async def test_listeners_are_told_of_a_cancelled_call() -> None:
         await asyncio.Event().wait()
 
     line, listener = pipeline(ScriptedTransport().on("/capture", stall)), Listener()
-    line.log.call_listeners.append(listener)
+    line.log.listeners.append(listener)
     task = asyncio.create_task(line.run(call_of(Repeat.KEYED)))
     await begun.wait()
     task.cancel()
@@ -275,7 +276,7 @@ async def test_listeners_are_told_of_a_cancelled_call() -> None:
     )
 
 
-class Broken:
+class Broken(CallListener):
     """A listener that is a mistake."""
 
     def __init__(self) -> None:
@@ -301,14 +302,11 @@ async def test_a_listener_that_raises_changes_nothing(kind: str, caplog: pytest.
     """The call ends as Vipps has answered, the others are told, and the log tells once, without the error's text."""
     transport = ScriptedTransport().on("/capture", answer(503), done(), vipps_error(400, "Payment", "61"))
     line, listener, broken = pipeline(transport), Listener(), Broken()
-    if kind == "attempts":
-        line.log.listeners.append(broken.attempted)
-    else:
-        line.log.call_listeners.append(broken)
-    line.log.call_listeners.append(listener)
-    assert (await line.run(call_of(Repeat.KEYED))).status == "Captured"
-    with pytest.raises(CaptureError):
-        await line.run(call_of(Repeat.KEYED))
+    listening = line.log.listening(broken.attempted) if kind == "attempts" else line.log.listening_to_calls(broken)
+    with listening, line.log.listening_to_calls(listener):
+        assert (await line.run(call_of(Repeat.KEYED))).status == "Captured"
+        with pytest.raises(CaptureError):
+            await line.run(call_of(Repeat.KEYED))
     assert broken.asked == (4 if kind == "attempts" else 7)
     assert len(listener.told) == 7
     (told, _failure) = caplog.records
@@ -351,9 +349,9 @@ async def test_a_listener_may_leave_while_it_is_told() -> None:
 
     class Leaving(Listener):
         def attempted(self, call: Call[Any], **facts: Any) -> None:
-            line.log.call_listeners.remove(self)
+            line.log.listeners.remove(self)
 
-    line.log.call_listeners += [Leaving(), listener]
+    line.log.listeners += [Leaving(), listener]
     await line.run(call_of(Repeat.SAFE))
     assert [told[0] for told in listener.told] == ["token.get", "token.get", "ecom.status", "ecom.status"]
 

@@ -782,7 +782,6 @@ class TestWriter:
                 (sql.select_matching(2), 10),
                 (sql.select_open(2), 4),
                 (sql.update_states(2), 2 * sql.STATE),
-                (sql.update_ended(2), 2 * sql.ENDED),
                 ("SELECT 1 FROM entries WHERE payment = ? AND merchant_serial_number = ? ORDER BY position", 2),
                 ("SELECT key FROM entries WHERE outcome IS NULL AND position > ? ORDER BY position LIMIT 2", 1),
             ]

@@ -14,9 +14,10 @@ from vipps_async.testing.transport_conformance import MakeTransport, TransportCo
 
 
 class TestOwnConnections(TransportConformance):
-    """The suite over connections that the transport opened."""
+    """The suite over connections that the transport opened, one for each request."""
 
     words_are_checked = True
+    connections_are_kept = False
 
     @pytest.fixture
     def make_transport(self, httpx_transport: Callable[..., HttpxTransport]) -> MakeTransport:

@@ -248,8 +248,8 @@ async def test_httpx_that_hides_its_buffers(
         await connection.answer(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
         await answer_all(connection)
 
-    async with raw_server(script) as server:
-        transport = httpx_transport()
+    async with raw_server(script) as server, httpx.AsyncClient() as client:
+        transport = httpx_transport(client)
         for _ in range(3):
             request = Request(method="POST", url=server.url, headers={}, timeouts=Timeouts())
             assert (await transport.send(request)).body == b"{}"

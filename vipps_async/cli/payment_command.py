@@ -22,6 +22,7 @@ from vipps_async.cli.options import api_option, check_allowed_host, sales_unit_o
 from vipps_async.cli.output import emit, json_line, plain, say
 from vipps_async.cli.payment_check import Checked, JournalCheck
 from vipps_async.config import Settings
+from vipps_async.core.events import CallListener
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import ActionResult, PaymentApi
 from vipps_async.core.token import FETCH_TOKEN
@@ -87,14 +88,11 @@ async def run_command(options: Options, command: PaymentRun) -> int:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-class _TokenWatch:
+class _TokenWatch(CallListener):
     """Watches for the token: before it has come, nothing of the call itself can have left."""
 
     def __init__(self) -> None:
         self.has_come = False
-
-    def attempted(self, *_: object, **__: object) -> None:
-        """Attempts do not matter: see CallListener."""
 
     def ended(self, call: Call[Any], *, outcome: str, **_: object) -> None:
         """See CallListener."""

@@ -42,6 +42,7 @@ except ModuleNotFoundError as _error:
     raise missing_extra("vipps_async.contrib.opentelemetry", "opentelemetry", _error) from _error
 
 from vipps_async._version import __version__
+from vipps_async.core.events import CallListener
 from vipps_async.core.open_operations import OpenOperations
 from vipps_async.core.operation import Call
 from vipps_async.errors import JournalError, VippsError
@@ -163,7 +164,7 @@ class _Running:
         self.attempt = self.attempt_token = None
 
 
-class _Observer:
+class _Observer(CallListener):
     """Makes spans and measurements of what a session tells."""
 
     def __init__(

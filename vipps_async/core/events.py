@@ -11,9 +11,12 @@ import copy
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
 
 from vipps_async.core.operation import Call
 from vipps_async.errors import VippsError
@@ -22,19 +25,28 @@ from vipps_async.journals.entries import Intent
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["AttemptListener", "CallListener", "CallObserver", "EventLog", "place_of"]
-
-T = TypeVar("T")
+__all__ = ["AttemptListener", "CallListener", "EventLog", "place_of"]
 
 #: Called with each attempt's operation name, seconds taken, and HTTP status (None: no answer came).
 AttemptListener = Callable[[str, float, int | None], None]
 
 
-class CallListener(Protocol):
-    """Called at the end of each attempt and of each call, in the task that makes the call.
+class CallListener:
+    """Called when a call and an attempt begin and end, in the task that makes the call: it can keep a context.
 
-    It must return at once. What it raises is logged once and goes no further.
+    Override what matters to you; the rest does nothing. It must return at once. What it raises is logged once and goes
+    no further.
     """
+
+    def began(self, call: Call[Any]) -> None:
+        """Receive the beginning of a call; `ended` follows in any case.
+
+        Args:
+            call: the call; the same object for each of its attempts and its end.
+        """
+
+    def attempt_began(self, call: Call[Any], *, number: int) -> None:
+        """Receive the beginning of an attempt; unless `attempted` follows, the call's next event tells its end."""
 
     def attempted(
         self, call: Call[Any], *, number: int, seconds: float, status: int | None, failure: str | None
@@ -42,13 +54,12 @@ class CallListener(Protocol):
         """Receive an attempt.
 
         Args:
-            call: the call; the same object for each of its attempts and its end.
+            call: the call.
             number: 1 for the first attempt.
             seconds: how long it took.
             status: the HTTP status; None: no answer came.
             failure: what went wrong if no answer came: ``not sent`` or ``unknown``.
         """
-        ...
 
     def ended(
         self,
@@ -70,20 +81,14 @@ class CallListener(Protocol):
             settled_by: what the result rests on, ``answer`` or ``history``; None: there is no result.
             error: what it raises; its text may hold what Vipps wrote.
         """
-        ...
 
 
-@runtime_checkable
-class CallObserver(CallListener, Protocol):
-    """A listener that is also called when a call and an attempt begin, in the same task: it can keep a context."""
+@frozen
+class _ToFunction(CallListener):
+    function: AttemptListener
 
-    def began(self, call: Call[Any]) -> None:
-        """Receive the beginning of a call; `ended` follows in any case."""
-        ...
-
-    def attempt_began(self, call: Call[Any], *, number: int) -> None:
-        """Receive the beginning of an attempt; unless `attempted` follows, the call's next event tells its end."""
-        ...
+    def attempted(self, call: Call[Any], *, seconds: float, status: int | None, **_: object) -> None:
+        self.function(call.operation.name, seconds, status)
 
 
 _standard = logging.getLogger("vipps_async")
@@ -121,12 +126,8 @@ class EventLog:
     """
 
     def __init__(self) -> None:
-        #: Called with each attempt, whatever the log level.
-        self.listeners: list[AttemptListener] = []
-        #: Called with each call and its attempts, whatever the log level.
-        self.call_listeners: list[CallListener] = []
-        #: Those of them that are called at beginnings, too.
-        self.call_observers: list[CallObserver] = []
+        #: Called with each call and its attempts, whatever the log level; shared by all views.
+        self.listeners: list[CallListener] = []
         #: What of the application's own code has raised first; shared by all views.
         self._troubles: list[str] = []
         #: The sales unit of calls that are not the session's own; None: they are.
@@ -138,41 +139,31 @@ class EventLog:
         log._unit = merchant_serial_number  # noqa: SLF001 - a copy of ours
         return log
 
+    def listening(self, listener: AttemptListener) -> AbstractContextManager[None]:
+        """Call the function with each attempt inside the `with` block."""
+        return self.listening_to_calls(_ToFunction(listener))
+
     @contextlib.contextmanager
-    def listening(self, listener: AttemptListener) -> Iterator[None]:
-        """Call the listener with each attempt inside the `with` block."""
+    def listening_to_calls(self, listener: CallListener) -> Iterator[None]:
+        """Call the listener with each call and its attempts inside the `with` block."""
         self.listeners.append(listener)
         try:
             yield
         finally:
             self.listeners.remove(listener)
 
-    @contextlib.contextmanager
-    def listening_to_calls(self, listener: CallListener) -> Iterator[None]:
-        """Call the listener with each call and its attempts inside the `with` block."""
-        observers = [listener] if isinstance(listener, CallObserver) else []
-        self.call_listeners.append(listener)
-        self.call_observers += observers
-        try:
-            yield
-        finally:
-            self.call_listeners.remove(listener)
-            for observer in observers:
-                self.call_observers.remove(observer)
-
     def began(self, call: Call[Any]) -> None:
-        """Tell observers that a call begins."""
-        self._tell_each(self.call_observers, lambda observer: observer.began(call))
+        """Tell listeners that a call begins."""
+        self._tell_each(self.listeners, lambda listener: listener.began(call))
 
     def attempt_began(self, call: Call[Any], *, number: int) -> None:
-        """Tell observers that an attempt begins."""
-        if self.call_observers:
-            self._tell_each(self.call_observers, lambda observer: observer.attempt_began(call, number=number))
+        """Tell listeners that an attempt begins."""
+        self._tell_each(self.listeners, lambda listener: listener.attempt_began(call, number=number))
 
     @property
     def is_observed(self) -> bool:
         """Whether a success is logged or has listeners. Read once per call, so that unobserved calls are cheap."""
-        return bool(self.listeners or self.call_listeners) or self._wants(_SUCCESS)
+        return bool(self.listeners) or self._wants(_SUCCESS)
 
     def _wants(self, level: int) -> bool:
         return _standard.isEnabledFor(level) or _configured_structlog() is not None
@@ -193,9 +184,9 @@ class EventLog:
 
     def _tell(self, tell: Callable[[CallListener], None]) -> None:
         # The last one first: what each has made current when something began ends in the reverse order.
-        self._tell_each(self.call_listeners[::-1], tell)
+        self._tell_each(self.listeners[::-1], tell)
 
-    def _tell_each(self, listeners: Iterable[T], tell: Callable[[T], None]) -> None:
+    def _tell_each(self, listeners: Sequence[CallListener], tell: Callable[[CallListener], None]) -> None:
         # A copy: a listener may take itself off the list.
         for listener in tuple(listeners):
             try:
@@ -216,7 +207,6 @@ class EventLog:
         self, call: Call[Any], *, number: int, seconds: float, status: int | None = None, failure: str | None = None
     ) -> None:
         """Note one attempt: its number, how long it took, and the HTTP status or what went wrong."""
-        self._tell_each(self.listeners, lambda listener: listener(call.operation.name, seconds, status))
         self._tell(
             lambda listener: listener.attempted(call, number=number, seconds=seconds, status=status, failure=failure)
         )

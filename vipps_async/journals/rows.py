@@ -16,8 +16,6 @@ __all__ = [
     "STATE_COLUMNS",
     "DamagedEntryError",
     "UnfitError",
-    "begun_values",
-    "ended_values",
     "entry_of",
     "micros",
     "moment",
@@ -86,8 +84,6 @@ def _facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None)
 
     Those may be damaged without harm: an entry is carried out again with the same key and body only.
     """
-    created_at, last_at = intent.created_at, attempts.last_at
-    created = micros(created_at)
     return (
         intent.key,
         intent.api,
@@ -98,13 +94,13 @@ def _facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None)
         intent.currency,
         intent.digest,
         intent.body,
-        created,
+        micros(intent.created_at),
         intent.origin.value,
         intent.reference,
         int(intent.adjusts),
         attempts.begun,
         attempts.ended,
-        created if last_at is created_at else micros(last_at),
+        micros(attempts.last_at),
         attempts.refusal,
         None if attempts.looked_at is None else micros(attempts.looked_at),
         None if settlement is None else settlement.outcome.value,
@@ -143,20 +139,6 @@ def row_values(entry: Entry) -> tuple[object, ...]:
 def state_values(entry: Entry) -> tuple[object, ...]:
     """Return the values of the columns of an entry that can change."""
     return row_values(entry)[_INTENT:]
-
-
-def begun_values(position: int, entry: Entry) -> tuple[object, ...]:
-    """List position, intent, last_at, checksum, owner and lease of an entry that has just begun."""
-    facts = _facts_of(entry.intent, entry.attempts, None)
-    return (
-        position, *facts[:_INTENT], facts[_INTENT + 2], _checksum(facts), entry.owner, micros(entry.lease_until)
-    )  # fmt: skip
-
-
-def ended_values(position: int, intent: Intent, attempts: Attempts, settlement: Settlement) -> tuple[object, ...]:
-    """List position, ended, outcome, answer, settled_at and checksum of an entry that is settled."""
-    facts = _facts_of(intent, attempts, settlement)
-    return (position, attempts.ended, *facts[-3:], _checksum(facts))
 
 
 def entry_of(row: Sequence[Any]) -> Entry:

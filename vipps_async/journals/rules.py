@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -112,12 +111,6 @@ def checked_hold(owner: str, lease: float) -> timedelta:
     """
     if not owner or not is_storable(owner):
         raise InvalidInputError("owner", "text that is not empty, without NUL characters", value=owner)
-    return _checked_lease(lease)
-
-
-# Typed, as True is no number of seconds; and few, as a session has two.
-@functools.lru_cache(maxsize=64, typed=True)
-def _checked_lease(lease: float) -> timedelta:
     if not _is_number(lease) or not 0 <= lease <= _LONGEST_LEASE:
         raise InvalidInputError("lease", "a number of seconds from 0 to ten years", value=lease)
     return timedelta(seconds=lease)

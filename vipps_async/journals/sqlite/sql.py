@@ -8,20 +8,16 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from vipps_async.journals.rows import COLUMNS, INTENT_COLUMNS, STATE_COLUMNS
+from vipps_async.journals.rows import COLUMNS, STATE_COLUMNS
 
 __all__ = [
-    "BEGUN",
-    "ENDED",
     "ROW",
     "STATE",
     "blocks",
-    "insert_begun",
     "insert_rows",
     "select_matching",
     "select_open",
     "statements",
-    "update_ended",
     "update_states",
 ]
 
@@ -29,8 +25,8 @@ __all__ = [
 #: values are far fewer than the 32,766 that SQLite takes since 3.32.
 _ROWS = 64
 
-#: How many values a row has in `insert_rows`, `update_states`, `insert_begun` and `update_ended`.
-ROW, STATE, BEGUN, ENDED = 26, 13, 18, 6
+#: How many values a row has in `insert_rows` and `update_states`.
+ROW, STATE = 26, 13
 
 
 def blocks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -81,24 +77,6 @@ def select_open(rows: int) -> str:
 def insert_rows(rows: int) -> str:
     """Add so many entries: for each its position, then `row_values`."""
     return f"INSERT INTO entries ({COLUMNS}) VALUES {_places(ROW, rows)}"
-
-
-@functools.cache
-def insert_begun(rows: int) -> str:
-    """Add so many entries that have just begun: for each its `begun_values`."""
-    columns = f"position, {INTENT_COLUMNS}, last_at, checksum, owner, lease_until, begun, ended, refusal, note"
-    values = _places(BEGUN, rows, ", 1, 0, x'', ''")
-    return f"INSERT INTO entries ({columns}) VALUES {values}"
-
-
-@functools.cache
-def update_ended(rows: int) -> str:
-    """Give so many entries their outcome: for each its `ended_values`."""
-    return (
-        f"WITH news (p, e, o, a, s, c) AS (VALUES {_places(ENDED, rows)}) UPDATE entries SET ended = news.e, "
-        "outcome = news.o, answer = news.a, settled_at = news.s, checksum = news.c, note = '' "
-        "FROM news WHERE entries.position = news.p"
-    )
 
 
 @functools.cache

@@ -21,30 +21,18 @@ from vipps_async.journals.rows import (
     row_values,
     state_values,
 )
-from vipps_async.journals.rules import Begin, Command, CommandResult, check_world
-from vipps_async.journals.slots import Identity, Payment, Slot, Slots, is_read_for, payment_of, payment_to_read
+from vipps_async.journals.rules import Command, CommandResult, check_world
+from vipps_async.journals.slots import Identity, Payment, Slots, is_read_for, payment_to_read
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, copy_file, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
-from vipps_async.journals.sqlite.plain_commit import (
-    MOST_PAYMENTS,
-    LeasedEntry,
-    OpenPayments,
-    PlainCommit,
-    decides,
-    plain_commit,
-)
 from vipps_async.journals.sqlite.sql import (
-    BEGUN,
-    ENDED,
     ROW,
     STATE,
     blocks,
-    insert_begun,
     insert_rows,
     select_matching,
     select_open,
     statements,
-    update_ended,
     update_states,
 )
 
@@ -56,9 +44,6 @@ PAGE = 250
 #: The oldest SQLite that knows every statement here (UPDATE ... FROM: 3.33) and is still found beside Python 3.11.
 _OLDEST_SQLITE = (3, 33, 0)
 
-#: Leased entries that are remembered: more than a process has under way, some MB.
-_MOST_LEASED = 5000
-
 
 class SqliteStore:
     """One open journal file. Not safe for threads: the one that opened it uses it."""
@@ -69,11 +54,7 @@ class SqliteStore:
         self._log = log_of(path)
         self._clock = clock
         self._identities = self._file_identities()
-        #: Leased entries, as stored in the file. No other process writes there, so they need not be read again.
-        self._leased: dict[Identity, LeasedEntry] = {}
         self._newest = self.newest_position()
-        #: What is open; None: to be looked up anew, as a commit failed halfway.
-        self._open_payments: OpenPayments | None = None
 
     @classmethod
     @contextlib.contextmanager
@@ -106,16 +87,11 @@ class SqliteStore:
         """
         try:
             self._check_in_place()
-            payments = self._open_payments = self._open_payments or OpenPayments(self._payments_of_file())
-            plain = plain_commit(commands, self._leased, payments, self._newest, self._clock())
-            try:
-                if plain is not None:
-                    answers = self._written(plain, payments)
-                else:
-                    answers = self._committed(commands, payments, presume_new=True)
-            except sqlite3.IntegrityError:
-                # One that was presumed new is there already.
-                answers = self._committed(commands, payments, presume_new=False)
+            # Read before the transaction: nobody else writes, and one that met a malformed row can write nothing more.
+            slots = self._loaded(commands)
+            now = self._clock()
+            answers = [slots.answer(command, now) for command in commands]
+            self._write(slots)
             # A commit into a file that has no name any more is lost with the process: not to be acknowledged.
             self._check_in_place()
         except (sqlite3.ProgrammingError, sqlite3.InterfaceError, TypeError, ValueError, OverflowError) as error:
@@ -124,71 +100,17 @@ class SqliteStore:
             raise translated(error, self._path, "written") from error
         return answers
 
-    def _written(self, plain: PlainCommit, payments: OpenPayments) -> list[CommandResult]:
-        self._write(
-            [*statements(insert_begun, plain.begun_values, BEGUN), *statements(update_ended, plain.ended_values, ENDED)]
-        )
-        for identity in plain.ended:
-            payments.ended(self._leased.pop(identity)[1].intent)
-        for identity, leased in plain.begun.items():
-            payments.began(leased[1].intent)
-            if len(self._leased) < _MOST_LEASED:
-                self._leased[identity] = leased
-        self._newest = plain.newest
-        return plain.answers
-
-    def _committed(
-        self, commands: Sequence[Command], payments: OpenPayments, *, presume_new: bool
-    ) -> list[CommandResult]:
-        # Read before the transaction: nobody else writes, and one that met a malformed row can write nothing more.
-        slots = self._loaded(commands, payments, presume_new=presume_new)
-        now = self._clock()
-        answers = [slots.answer(command, now) for command in commands]
-        newest, writing = self._writing(slots)
-        self._write(writing)
-        self._newest = newest
-        for slot in slots:
-            self._remember(slot, payments)
-        return answers
-
-    def _write(self, writing: Sequence[tuple[str, Sequence[object]]]) -> None:
-        # One statement is a transaction by itself. Each statement hands the interpreter to other threads, and getting
-        # it back from a busy event loop takes longer than the statement.
-        with self._transaction(is_one_statement=len(writing) == 1):
-            for statement, values in writing:
-                self._connection.execute(statement, values)
-
     @contextlib.contextmanager
-    def _transaction(self, *, is_one_statement: bool = False) -> Iterator[None]:
+    def _transaction(self) -> Iterator[None]:
         try:
-            if not is_one_statement:
-                self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
-            if not is_one_statement:
-                self._connection.execute("COMMIT")
-        except BaseException as error:
-            # What stands in the file now is known to the file alone.
-            self._leased.clear()
-            if not isinstance(error, sqlite3.IntegrityError):
-                self._open_payments = None
+            self._connection.execute("COMMIT")
+        except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             raise
-
-    def _remember(self, slot: Slot, payments: OpenPayments) -> None:
-        entry, stored = slot.entry, slot.stored
-        was_open = stored is not None and stored.settlement is None
-        if was_open and entry.settlement is not None:
-            payments.ended(entry.intent)
-        elif entry.settlement is None and not was_open:
-            payments.began(entry.intent)
-        is_leased = entry.settlement is None and entry.owner != ""
-        identity = entry.intent.identity
-        if is_leased and slot.position is not None and len(self._leased) < _MOST_LEASED:
-            self._leased[identity] = (slot.position, entry)
-        else:
-            self._leased.pop(identity, None)
 
     def newest_position(self) -> int:
         """The position of the newest entry; 0 if there is none."""
@@ -305,62 +227,18 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "read") from error
 
-    def _payments_of_file(self) -> list[Payment]:
-        where = "outcome IS NULL AND (adjusts OR origin = 'made') LIMIT ?"
-        columns = "merchant_serial_number, payment"
-        try:
-            return self._fetched(f"SELECT {columns} FROM entries WHERE {where}", (MOST_PAYMENTS + 1,))  # noqa: S608
-        except sqlite3.DatabaseError as error:
-            if not is_corrupt(error):
-                raise
-        positions = self._fetched("SELECT position FROM entries WHERE outcome IS NULL")
-        found: list[Payment] = []
-        for (position,) in positions:
-            entry = self._single(position)
-            if isinstance(entry, DamagedEntry):
-                found += filter(None, [self._payment_at(position)])
-            elif decides(entry.intent):
-                found.append(payment_of(entry.intent))
-        return found
-
-    def _loaded(self, commands: Sequence[Command], payments: OpenPayments, *, presume_new: bool) -> Slots:
-        wanted: dict[Identity, None] = {}
-        looked_at: dict[Payment, None] = {}
-        begun: set[Payment] = set()
-        for command in commands:
-            identity = command.intent.identity
-            is_known = identity in self._leased
-            if (payment := payment_to_read(command)) is not None:
-                if payment in begun or payments.may_have(payment):
-                    looked_at[payment] = None
-                    is_known = True
-                begun.add(payment)
-            # A key is made for one call, so hardly any is there already; if one is, adding it fails. Where what is open
-            # of its payment decides it must be looked up: what is on record comes first.
-            if is_known or not (presume_new and isinstance(command, Begin)):
-                wanted[identity] = None
+    def _loaded(self, commands: Sequence[Command]) -> Slots:
+        payments = dict.fromkeys(payment for command in commands if (payment := payment_to_read(command)) is not None)
+        identities = dict.fromkeys(command.intent.identity for command in commands)
         slots = Slots()
-        self._add_open(slots, list(looked_at), commands)
-        missing = [identity for identity in wanted if identity not in slots]
-        for identity in missing:
-            if (leased := self._leased.get(identity)) is not None:
-                slots.add(*leased, leased[1])
-        for row in self._matching([identity for identity in missing if identity not in slots]):
-            slots.add(row[0], entry := entry_of(row), entry)
-        return slots
-
-    def _add_open(self, slots: Slots, payments: Sequence[Payment], commands: Sequence[Command]) -> None:
-        for payment, position, found in self._open_of(payments):
+        for payment, position, found in self._open_of(list(payments)):
             if isinstance(found, Entry):
-                self._add(slots, position, found)
+                slots.add(position, found, found)
             elif is_read_for(payment, commands):
                 raise DamagedEntryError.of(found)
-
-    def _add(self, slots: Slots, position: int, entry: Entry) -> None:
-        # What is leased is remembered as it stands in the file: one object for it, so that it is written once.
-        held = self._leased.get(entry.intent.identity)
-        entry = entry if held is None else held[1]
-        slots.add(position, entry, entry)
+        for row in self._matching([identity for identity in identities if identity not in slots]):
+            slots.add(row[0], entry := entry_of(row), entry)
+        return slots
 
     def _matching(self, identities: Sequence[Identity]) -> Iterator[Any]:
         for block in blocks(identities):
@@ -380,18 +258,21 @@ class SqliteStore:
             return [((unit, payment), *row) for unit, payment in payments for row in self.of_payment(payment, unit)]
         return found
 
-    def _writing(self, slots: Slots) -> tuple[int, list[tuple[str, Sequence[object]]]]:
-        """Return the position of the newest entry, and the statements for what has changed."""
+    def _write(self, slots: Slots) -> None:
         newest = self._newest
         rows: list[object] = []
         states: list[object] = []
         for slot in slots:
             if slot.position is None:
-                slot.position = newest = newest + 1
-                rows += (slot.position, *row_values(slot.entry))
+                newest += 1
+                rows += (newest, *row_values(slot.entry))
             elif slot.entry is not slot.stored:
                 states += (slot.position, *state_values(slot.entry))
-        return newest, [*statements(insert_rows, rows, ROW), *statements(update_states, states, STATE)]
+        writing = [*statements(insert_rows, rows, ROW), *statements(update_states, states, STATE)]
+        with self._transaction():
+            for statement, values in writing:
+                self._connection.execute(statement, values)
+        self._newest = newest
 
     def _file_identities(self) -> tuple[tuple[int, int], ...]:
         # The log as well: what has been committed stands in it until the next checkpoint.

@@ -21,7 +21,6 @@ from vipps_async.transports.failures import UnusableResponse, host_and_port
 from vipps_async.transports.http1 import WITHOUT_LENGTH, check_request, decode_content
 from vipps_async.transports.httpx.attempt import Attempt, ExactUrl
 from vipps_async.transports.httpx.failures import TRANSPORT_EXCEPTIONS, map_exception
-from vipps_async.transports.httpx.pool import OwnConnections
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response
 from vipps_async.transports.request_rules import (
     EnvironmentProxies,
@@ -38,6 +37,9 @@ _log = logging.getLogger("vipps_async")
 #: Connections of a transport without a client: as many as AiohttpTransport has.
 _DEFAULT_LIMIT = 100
 
+#: For requests without TLS: if httpx is given none, it reads the certificates of a package.
+_TRUSTS_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 class HttpxTransport:
     """Sends requests over httpx, for applications that have it anyway (extra ``httpx``).
@@ -46,15 +48,16 @@ class HttpxTransport:
     may have 1 MiB, before and after decompression (gzip and deflate). Headers go out as given, with `Host` and
     `Content-Length`, and no others. TLS certificates and host names are always verified. HTTP/1.1 only.
 
-    The connections belong to the event loop in which the first request is sent; another loop needs another transport.
+    Without a client each request gets a connection of its own, which is closed behind its answer. Adopt a client for
+    connections that are kept. A transport is used in one event loop.
 
     An adopted client lends its transports: connections, limits, TLS settings and proxies. Its cookies, headers, `auth`,
     event hooks, `base_url`, redirects and time-outs take no part in requests of this transport, and none of them is
     changed. If it was built with a transport of its own making (a mock, a cache, one that retries), no failure of it
     proves that nothing was sent, so each is an `OutcomeUnknown`.
 
-    What tells whether a connection may be used again stands on names that httpx does not call public. Where a version
-    does not have them, a warning says so once, and each request gets a connection of its own; an adopted client then
+    What tells whether a client's connection may be used again stands on names that httpx does not call public. Where a
+    version does not have them, a warning says so once, and each request gets a connection of its own; or the client
     sends by its public method, so its hooks and logs see the requests, and no failure proves that nothing was sent.
 
     Args:
@@ -95,9 +98,11 @@ class HttpxTransport:
         self._proxy = None if proxy is None else proxy_url(proxy)
         self._environment = EnvironmentProxies() if trust_env and proxy is None else None
         self._slots = ConnectionLimit(most)
-        self._own = OwnConnections(most, ssl_context)
+        self._ssl_context = ssl_context
+        #: Those of requests that are under way, if no client is adopted.
+        self._open: set[httpx.AsyncHTTPTransport] = set()
         #: Whether it can be told that nothing came behind an answer, so that its connection may be used again.
-        self._reuses = True
+        self._reuses = client is not None
         self._warned = False
         if client is not None and not hasattr(client, "_transport_for_url"):
             self._reuses = False
@@ -140,14 +145,36 @@ class HttpxTransport:
             async with asyncio.timeout_at(min(now + request.timeouts.connect, attempt.ends)) as attempt.deadline:
                 if self._client is not None:
                     return await self._by_client(self._client, outgoing, attempt)
-                proxy = self._environment.proxy_for(url) if self._environment else self._proxy
-                async with self._own.lent(url.scheme, proxy, attempt) as transport:
-                    return await self._read(await transport.handle_async_request(outgoing), attempt)
+                return await self._alone(url, outgoing, attempt)
         except TRANSPORT_EXCEPTIONS as error:
             raise map_exception(error, attempt.context) from error
         finally:
             # From here on the witness's word is final: nothing may be written any more.
             attempt.over = True
+
+    async def _alone(self, url: URL, outgoing: httpx.Request, attempt: Attempt) -> Response:
+        # A pool of our own would lose a place for ever whenever a request is cancelled while it is given one, or TLS
+        # fails behind a proxy's tunnel.
+        transport = await self._opened(url)
+        self._open.add(transport)
+        try:
+            return await self._through(transport, outgoing, attempt)
+        finally:
+            self._open.remove(transport)
+            await transport.aclose()
+
+    async def _opened(self, url: URL) -> httpx.AsyncHTTPTransport:
+        proxy = self._environment.proxy_for(url) if self._environment else self._proxy
+        context = _TRUSTS_NOBODY
+        if url.scheme == "https" or (proxy is not None and proxy.scheme == "https"):
+            if self._ssl_context is None:
+                # Reads some hundred files.
+                self._ssl_context = await asyncio.to_thread(ssl.create_default_context)
+            context = self._ssl_context
+        through = None
+        if proxy is not None:
+            through = httpx.Proxy(str(proxy), ssl_context=context if proxy.scheme == "https" else None)
+        return httpx.AsyncHTTPTransport(verify=context, trust_env=False, http2=False, retries=0, proxy=through)
 
     async def _by_client(self, client: httpx.AsyncClient, outgoing: httpx.Request, attempt: Attempt) -> Response:
         # The client's own `send` would keep cookies, call hooks and write the URL into a log.
@@ -161,6 +188,11 @@ class HttpxTransport:
         if type(transport) is not httpx.AsyncHTTPTransport:
             # Nobody knows what another one does before its trace speaks, or whether it does.
             attempt.sent = True
+        return await self._through(transport, outgoing, attempt)
+
+    async def _through(
+        self, transport: httpx.AsyncBaseTransport, outgoing: httpx.Request, attempt: Attempt
+    ) -> Response:
         try:
             response = await transport.handle_async_request(outgoing)
         except BaseException:
@@ -171,12 +203,12 @@ class HttpxTransport:
     async def _read(self, response: httpx.Response, attempt: Attempt) -> Response:
         try:
             answer = await _answer(response, attempt)
-            silent = _is_silent(response)
-            if silent is None and "network_stream" in response.extensions:
-                self._warn("each request gets a connection of its own")
-                self._reuses = False
-            if not silent and (stream := response.extensions.get("network_stream")) is not None:
-                # Whoever has the pool finds it closed, and does not use it again.
+            stream = response.extensions.get("network_stream")
+            if self._reuses and stream is not None and not (silent := _is_silent(response)):
+                if silent is None:
+                    self._warn("each request gets a connection of its own")
+                    self._reuses = False
+                # The client's pool finds it closed, and does not use it again.
                 await stream.aclose()
             return answer
         finally:
@@ -190,7 +222,7 @@ class HttpxTransport:
             _log.warning("httpx %s is not known to this package: %s", httpx.__version__, consequence)
 
     async def aclose(self) -> None:
-        """Close the connections; an adopted client is left alone. Safe to call twice.
+        """Close the connections of requests under way; an adopted client is left alone. Safe to call twice.
 
         Raises:
             vipps_async.errors.ConfigurationError: called in another event loop than the one it was used in.
@@ -198,7 +230,8 @@ class HttpxTransport:
         self._closed = True
         if self._loop is not None:
             self._refuse_other_loop()
-            await self._own.aclose()
+            for transport in tuple(self._open):
+                await transport.aclose()
 
     def _check_usable(self) -> None:
         if self._closed:
