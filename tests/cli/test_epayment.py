@@ -12,6 +12,7 @@ import pytest
 from tests.batch.shop import MSN, stock_one
 from tests.cli.processes import Finished
 from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
+from tests.support.rows import each_row
 from vipps_async import Scope, SqliteJournal, dkk, eur, nok
 from vipps_async.cli.main import read_command_line
 from vipps_async.money import Money, format_amount
@@ -153,7 +154,7 @@ async def test_a_cancelled_payment_says_so(sandbox: Sandbox) -> None:
     assert (await run(sandbox, *SHOW)).out.startswith(f"epayment payment {PAYMENT}: cancelled (Vipps: AUTHORIZED)\n")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "words"),
     [
         (("show", "short-1"), "(a payment that eCom made under a shorter order id can be handled by eCom only)"),

@@ -20,6 +20,7 @@ from tests.cli.inline import inline
 from tests.cli.processes import command, environment
 from tests.sandbox.driver import merchant_at
 from tests.support.payments import initiate
+from tests.support.rows import each_row
 from vipps_async import ApiError, OrderNotFoundError, VippsSession
 
 #: Seconds that starting and ending may take: far more than they need.
@@ -341,7 +342,7 @@ async def test_flags_of_what_vipps_does() -> None:
             assert (answer.status, (await answer.json())["error"]) == (401, "invalid_client")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("flag", "value", "said"),
     [
         ("--refuse", "123456", "has no code that can be chosen: 21, 22, 31"),

@@ -11,6 +11,7 @@ import pytest
 
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import settings
+from tests.support.rows import each_row
 from vipps_async.core.converter import decode
 from vipps_async.core.events import EventLog
 from vipps_async.core.headers import Headers
@@ -234,7 +235,7 @@ async def test_a_thousand_refusals_make_one_more_fetch(source: TokenSource, endp
     assert (await source.get()).value == "token-2"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("answer", "lifetime"),
     [
         ({"expires_in": "3600"}, 3600),

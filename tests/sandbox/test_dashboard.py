@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at, until
+from tests.support.rows import each_row
 from vipps_async.sandbox import Fault, SandboxServer, State
 from vipps_async.sandbox.ledger import changes as changes_module
 from vipps_async.sandbox.pages import dashboard as dashboard_module
@@ -314,7 +315,7 @@ async def test_faults_are_scripted_and_cleared(sandbox: SandboxServer, merchant:
     assert not sandbox.faults.active
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("switch", "form"),
     [
         ("script", {"operation": "capture", "fault": "NONE", "times": "1"}),
