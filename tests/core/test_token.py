@@ -235,7 +235,7 @@ async def test_a_thousand_refusals_make_one_more_fetch(source: TokenSource, endp
     assert (await source.get()).value == "token-2"
 
 
-@each_row(
+@pytest.mark.parametrize(
     ("answer", "lifetime"),
     [
         ({"expires_in": "3600"}, 3600),
