@@ -11,7 +11,7 @@ import pytest
 
 from tests.batch.shop import MSN, stock_one
 from tests.cli.processes import Finished
-from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
+from tests.cli.shell import CUSTOMER, HERE, PERSONAL, shell
 from tests.support.rows import each_row
 from vipps_async import Scope, SqliteJournal, dkk, eur, nok
 from vipps_async.cli.main import read_command_line
@@ -227,10 +227,7 @@ async def test_the_question_names_the_sum(sandbox: Sandbox) -> None:
     await paid(sandbox)
     await run(sandbox, *CAPTURE, "--amount", "200")
     production = {"VIPPS_ENVIRONMENT": "production", "VIPPS_API": "epayment"}
-    async with at_terminal(sandbox, *CAPTURE, "--all", *HERE, **production) as terminal:
-        await terminal.until('Type "yes": ')
-        terminal.type("no\n")
-        finished = await terminal.end()
+    finished = await shell(sandbox, *CAPTURE, "--all", *HERE, typed=("no",), **production)
     assert f"Capture all that remains, 299.00 NOK, of epayment payment {PAYMENT}" in " ".join(finished.err.split())
     assert moved(sandbox) == (20_000, 0, 0)
 

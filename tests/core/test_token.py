@@ -11,7 +11,6 @@ import pytest
 
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import settings
-from tests.support.rows import each_row
 from vipps_async.core.converter import decode
 from vipps_async.core.events import EventLog
 from vipps_async.core.headers import Headers
