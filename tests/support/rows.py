@@ -142,12 +142,11 @@ def _as_one_test(test: Callable[..., Any], rows: list[_Row]) -> Callable[..., An
         run = run_function
     functools.update_wrapper(run, test)
     # What pytest must not look for: it would take the parameters of the rows for fixtures.
-    del run.__dict__["__wrapped__"]
+    del vars(run)["__wrapped__"]
     signature = inspect.signature(test)
     given = set(tried[0][1])
     if unknown := given - set(signature.parameters):
         raise TypeError(f"{test.__name__} has no parameter {', '.join(sorted(unknown))}")
     fixtures = [parameter for name, parameter in signature.parameters.items() if name not in given]
-    run.__signature__ = signature.replace(parameters=fixtures)  # type: ignore[attr-defined]
-    run._table = (test, rows)  # type: ignore[attr-defined]
+    vars(run).update(__signature__=signature.replace(parameters=fixtures), _table=(test, rows))
     return run

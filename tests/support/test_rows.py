@@ -40,7 +40,7 @@ class TestInAClass:
     @each_row("number", range(3))
     def test_each(self, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """Rows share the fixtures of their test."""
-        assert monkeypatch
+        monkeypatch.setenv("VIPPS_TEST_ROW", str(number))
         SEEN.append((self, number))
 
     def test_that_it_ran(self) -> None:
