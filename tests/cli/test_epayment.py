@@ -226,8 +226,8 @@ async def test_the_question_names_the_sum(sandbox: Sandbox) -> None:
     """Whoever confirms all that remains reads how much that is, over which API."""
     await paid(sandbox)
     await run(sandbox, *CAPTURE, "--amount", "200")
-    production = {"VIPPS_ENVIRONMENT": "production", "VIPPS_API": "epayment"}
-    finished = await shell(sandbox, *CAPTURE, "--all", *HERE, typed=("no",), **production)
+    asked = (*CAPTURE, "--all", *HERE)
+    finished = await shell(sandbox, *asked, typed=("no",), VIPPS_ENVIRONMENT="production", VIPPS_API="epayment")
     assert f"Capture all that remains, 299.00 NOK, of epayment payment {PAYMENT}" in " ".join(finished.err.split())
     assert moved(sandbox) == (20_000, 0, 0)
 
