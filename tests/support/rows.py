@@ -68,7 +68,7 @@ class _Failures:
 def each_row(
     names: str | Sequence[str],
     values: Iterable[Any],
-    ids: Callable[[Any], object] | Iterable[str] | None = None,
+    ids: Callable[[Any], object] | Iterable[object] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Run a test, or a coroutine, with each of the values, as `pytest.mark.parametrize` does, but as one test.
 
@@ -98,11 +98,12 @@ def each_row(
 
 
 def _parts(
-    names: list[str], values: Iterable[Any], ids: Callable[[Any], object] | Iterable[str] | None
+    names: list[str], values: Iterable[Any], ids: Callable[[Any], object] | Iterable[object] | None
 ) -> Iterator[_Part]:
     given = None if ids is None or callable(ids) else list(ids)
     for number, value in enumerate(values):
-        row, name = value, None
+        row: Any = value
+        name: object = None
         if isinstance(value, type(pytest.param())):
             if value.marks:
                 raise TypeError(f"{value} has marks")
