@@ -10,6 +10,7 @@ import pytest
 
 from tests.core.fake_clock import FakeClock
 from tests.core.virtual_time import run_in_virtual_time
+from tests.support.rows import each_row
 from tests.test_session import CAPTURED, CREDENTIALS
 from vipps_async import (
     InvalidInputError,
@@ -62,7 +63,7 @@ async def test_a_header_given_again_replaces_the_first_however_it_is_written() -
     assert sent == {"x-shop": "two"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name",
     [
         "Authorization",
@@ -97,7 +98,7 @@ def test_headers_of_the_sdk_are_refused(name: str) -> None:
         session(ScriptedTransport()).with_options(headers={name: "canary"})
 
 
-@pytest.mark.parametrize(
+@each_row(
     "headers",
     [
         {"X-Shop": "canary\r\nX-Request-Id: other"},
@@ -230,7 +231,7 @@ async def test_entries_in_the_journal_are_leased_for_as_long_as_the_call_may_tak
     assert 10 < short < 30
 
 
-@pytest.mark.parametrize("deadline", [0, 0.05, -1, 86_401, float("inf"), float("nan"), "5", True])
+@each_row("deadline", [0, 0.05, -1, 86_401, float("inf"), float("nan"), "5", True])
 def test_a_deadline_that_no_attempt_fits_in_is_refused(deadline: Any) -> None:
     """Less than an attempt takes is refused, and so is more than a day."""
     with pytest.raises(InvalidInputError, match=r"deadline must be a number of seconds from 0\.1"):

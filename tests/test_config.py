@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import each_row
 from vipps_async import config
 from vipps_async._version import __version__
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
@@ -38,10 +39,8 @@ def test_no_secret_in_a_repr() -> None:
         assert "canary" not in shown
 
 
-@pytest.mark.parametrize("name", ["client_id", "client_secret", "subscription_key"])
-@pytest.mark.parametrize(
-    "value", ["", " ", " a", "a ", "a\n", "a\r\nX-Evil: 1", "a\x00", "nøkkel", "a\tb", 5, None, b"a"]
-)
+@each_row("name", ["client_id", "client_secret", "subscription_key"])
+@each_row("value", ["", " ", " a", "a ", "a\n", "a\r\nX-Evil: 1", "a\x00", "nøkkel", "a\tb", 5, None, b"a"])
 def test_keys_that_cannot_stand_in_a_header(name: str, value: Any) -> None:
     """A key that is empty, or holds line breaks, edge spaces or other than ASCII, is refused without being shown."""
     with pytest.raises(InvalidInputError, match=f"^{name} must be printable ASCII") as caught:
@@ -49,7 +48,7 @@ def test_keys_that_cannot_stand_in_a_header(name: str, value: Any) -> None:
     assert caught.value.value is None
 
 
-@pytest.mark.parametrize("value", ["123", "12345678901", "12345a", "12345\n", " 12345", "١٢٣٤٥", "", 123456, None])
+@each_row("value", ["123", "12345678901", "12345a", "12345\n", " 12345", "١٢٣٤٥", "", 123456, None])
 def test_serial_numbers_that_are_none(value: Any) -> None:
     """A serial number is a text of four to ten digits, and nothing else: no trailing newline, no number."""
     with pytest.raises(InvalidInputError, match="a string of 4 to 10 digits"):
@@ -79,8 +78,8 @@ def test_defaults() -> None:
     assert (policy.budget, policy.retry_cost, policy.throttled_cost, policy.success_refill) == (500, 14, 5, 1)
 
 
-@pytest.mark.parametrize("value", [0, -1, 0.0, math.inf, math.nan, True, "5", None])
-@pytest.mark.parametrize(
+@each_row("value", [0, -1, 0.0, math.inf, math.nan, True, "5", None])
+@each_row(
     ("cls", "name"),
     [
         *((Timeouts, name) for name in ("connect", "read", "total")),
@@ -111,8 +110,8 @@ def test_at_most_four_attempts() -> None:
 # --- what calls itself a system
 
 
-@pytest.mark.parametrize("name", ["name", "version", "plugin_name", "plugin_version"])
-@pytest.mark.parametrize("value", ["", "x" * 31, "a\nb", "a\r", "a\n", "æ", " a", 5])
+@each_row("name", ["name", "version", "plugin_name", "plugin_version"])
+@each_row("value", ["", "x" * 31, "a\nb", "a\r", "a\n", "æ", " a", 5])
 def test_system_values_that_cannot_stand_in_a_header(name: str, value: Any) -> None:
     """A system's name or version has at most 30 printable characters and no line break."""
     with pytest.raises(InvalidInputError, match=f"^system {name} must be 1 to 30"):
@@ -128,7 +127,7 @@ def test_system_values() -> None:
 # --- hosts
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("url", "expected"),
     [
         (None, "https://apitest.vipps.no"),
@@ -148,7 +147,7 @@ def test_hosts(url: str | None, expected: str) -> None:
     assert expected == build(url).base_url
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         "",

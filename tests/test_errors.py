@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.rows import each_row
 from vipps_async import errors
 from vipps_async.errors import (
     ApiError,
@@ -86,8 +87,8 @@ def test_everything_public_is_listed() -> None:
     assert errors.__all__ == sorted(errors.__all__)
 
 
-@pytest.mark.parametrize("cls", CLASSES)
-@pytest.mark.parametrize("again", [lambda e: pickle.loads(pickle.dumps(e)), copy.copy, copy.deepcopy])  # noqa: S301
+@each_row("cls", CLASSES)
+@each_row("again", [lambda e: pickle.loads(pickle.dumps(e)), copy.copy, copy.deepcopy])  # noqa: S301
 def test_every_fact_survives(cls: type[VippsError], again: object) -> None:
     """An error that was pickled, copied or deep-copied is of the same class, with all its facts and its text."""
     assert callable(again)
@@ -100,7 +101,7 @@ def test_every_fact_survives(cls: type[VippsError], again: object) -> None:
     assert (str(twin), repr(twin), twin.args) == (str(error), repr(error), error.args)
 
 
-@pytest.mark.parametrize("cls", CLASSES)
+@each_row("cls", CLASSES)
 def test_each_says_what_happened_and_what_to_do(cls: type[VippsError]) -> None:
     """The text is one line that holds what was tried, on which order, whether money may have moved, and the advice."""
     text = str(make(cls))
@@ -111,7 +112,7 @@ def test_each_says_what_happened_and_what_to_do(cls: type[VippsError]) -> None:
     assert text == ("capture of payment acme-1 (idempotency key key-1): it failed; money may have moved; do this.")
 
 
-@pytest.mark.parametrize("cls", [cls for cls in CLASSES if issubclass(cls, ApiError | errors.TransportError)])
+@each_row("cls", [cls for cls in CLASSES if issubclass(cls, ApiError | errors.TransportError)])
 def test_each_answer_and_failure_has_an_advice(cls: type[VippsError]) -> None:
     """No error of an exchange with Vipps leaves the reader without a next step."""
     assert cls.default_advice or cls is errors.TransportError

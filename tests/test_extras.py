@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import vipps_async
+from tests.support.rows import each_row
 from vipps_async import PostgresJournal
 from vipps_async.batch.tables import ReportFormat, check_writable
 from vipps_async.cli import batch_database
@@ -102,7 +103,7 @@ def test_nothing_installs_the_package_by_its_name(folder: str) -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("line", "by_name"),
     [
         ("pip install vipps-async", True),

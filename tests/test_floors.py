@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
-import pytest
+from tests.support.rows import each_row
 
 PACKAGE = Path(__file__).parents[1] / "vipps_async"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -76,10 +77,11 @@ def _name(path: Path) -> str:
 NAMES = {_name(path) for path in MODULES}
 
 
-def _imports(path: Path) -> set[str]:
-    """Every module of the package that a file imports, wherever in the file the import stands."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+@functools.cache
+def _read(path: Path) -> tuple[str, frozenset[str]]:
+    """A file's docstring, and every module of the package that it imports, wherever in the file the import stands."""
+    tree, found = ast.parse(path.read_text(encoding="utf-8")), set[str]()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -88,7 +90,11 @@ def _imports(path: Path) -> set[str]:
             for alias in node.names:
                 full = f"{module}.{alias.name}"
                 found.add(full if full in NAMES else module)
-    return {name for name in found if name.split(".")[0] == "vipps_async"}
+    return ast.get_docstring(tree) or "", frozenset(name for name in found if name.split(".")[0] == "vipps_async")
+
+
+def _imports(path: Path) -> frozenset[str]:
+    return _read(path)[1]
 
 
 def _floor(name: str) -> float:
@@ -102,7 +108,7 @@ def _in_sandbox(name: str) -> bool:
     return name == SANDBOX or name.startswith(SANDBOX + ".")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
+@each_row("path", MODULES, ids=_name)
 def test_imports_go_down_the_floors_only(path: Path) -> None:
     """A module imports from its own floor or from below, never from above."""
     name = _name(path)
@@ -112,13 +118,13 @@ def test_imports_go_down_the_floors_only(path: Path) -> None:
     assert above == set()
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if _in_sandbox(_name(path))], ids=_name)
+@each_row("path", [path for path in MODULES if _in_sandbox(_name(path))], ids=_name)
 def test_the_sandbox_imports_nothing_of_the_client(path: Path) -> None:
     """The sandbox is an oracle, not a mirror: it shares no code with the client."""
     assert {name for name in _imports(path) if not _in_sandbox(name)} == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
+@each_row("path", MODULES, ids=_name)
 def test_the_client_imports_nothing_of_the_sandbox(path: Path) -> None:
     """Only what stands above the session, tests' tools and the command line, may start a sandbox."""
     name = _name(path)
@@ -141,7 +147,7 @@ def _api(name: str) -> str:
     return name.removeprefix(API_FACES).partition("_")[0]
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if _in_sandbox(_name(path))], ids=_name)
+@each_row("path", [path for path in MODULES if _in_sandbox(_name(path))], ids=_name)
 def test_imports_go_down_the_sandbox_s_own_floors(path: Path) -> None:
     """Money rules know no API; APIs neither connections, nor pages, nor each other; these what all APIs share alone."""
     floor = _sandbox_floor(_name(path))
@@ -156,7 +162,7 @@ def test_imports_go_down_the_sandbox_s_own_floors(path: Path) -> None:
             assert below <= floor, other
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
+@each_row("path", MODULES, ids=_name)
 def test_only_the_sandbox_s_pages_load_the_templates(path: Path) -> None:
     """The client and the sandbox's other floors do without Jinja2, and the pages load it when one is looked at."""
     assert not re.search(r"^(from|import) jinja2", path.read_text(), re.MULTILINE)
@@ -183,9 +189,9 @@ def test_no_import_goes_round_in_a_circle() -> None:
     assert set(graph) - placed == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
+@each_row("path", MODULES, ids=_name)
 def test_each_file_says_what_it_is_for(path: Path) -> None:
     """The first line of each file's docstring tells its one purpose."""
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    docstring = _read(path)[0]
     assert docstring
     assert len(docstring.splitlines()[0]) <= 120

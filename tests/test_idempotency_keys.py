@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rows import each_row
 from vipps_async import idempotency_keys
 from vipps_async.errors import InvalidInputError
 from vipps_async.idempotency_keys import derive_idempotency_key
@@ -86,13 +87,13 @@ CONFUSABLE: list[tuple[tuple[str | int, ...], tuple[str | int, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), CONFUSABLE)
+@each_row(("one", "other"), CONFUSABLE)
 def test_confusable_parts(one: tuple[str | int, ...], other: tuple[str | int, ...]) -> None:
     """Parts that look alike have different keys; Unicode is taken as it is."""
     assert derive_idempotency_key(*one) != derive_idempotency_key(*other)
 
 
-@pytest.mark.parametrize("part", [True, False, 1.0, None, b"a", ["a"], "\ud800", 2**63, -(2**63) - 1])
+@each_row("part", [True, False, 1.0, None, b"a", ["a"], "\ud800", 2**63, -(2**63) - 1])
 def test_other_parts_are_refused(part: Any) -> None:
     """A part that is neither text nor a whole number of 64 bits is refused."""
     with pytest.raises(InvalidInputError, match="parts"):

@@ -15,6 +15,7 @@ from attrs.exceptions import FrozenInstanceError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.rows import each_row
 from vipps_async import money
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.errors import InvalidInputError
@@ -30,7 +31,7 @@ class Percent(enum.IntEnum):
     TWENTY_FIVE = 25
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kroner", "oere"),
     [
         ("499.00", 49900),
@@ -52,7 +53,7 @@ def test_exact_amounts(kroner: str | int | Decimal, oere: int) -> None:
     assert type(nok(kroner).value) is int
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kroner",
     [
         499.0,

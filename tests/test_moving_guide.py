@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import vipps_async
+from tests.support.rows import each_row
 from vipps_async import OperationName, OrderStatus, PaymentDetails, PaymentState, VippsError, VippsSession, nok
 from vipps_async.core.dialect import ErrorRule
 from vipps_async.ecom import errors as ecom_errors
@@ -114,7 +115,7 @@ def test_every_code_of_ecom_stands_there() -> None:
     assert len(told) == len(set(told))
 
 
-@pytest.mark.parametrize("row", ERRORS, ids=lambda row: row[0])
+@each_row("row", ERRORS, ids=lambda row: row[0])
 def test_the_errors_are_those_of_the_library(row: tuple[str, ...]) -> None:
     """Each code of a row becomes an error that the row names, and each name is an error's."""
     for group, code in _ecom_codes(row[0]):

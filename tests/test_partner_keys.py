@@ -16,6 +16,7 @@ from tests.core.fake_clock import FakeClock
 from tests.core.virtual_time import run_in_virtual_time
 from tests.faults.shop import CREDENTIALS, ONE_TRY, Fault, LossyTransport
 from tests.support.payments import initiate
+from tests.support.rows import each_row
 from tests.test_session import CAPTURED
 from vipps_async import (
     AiohttpTransport,
@@ -167,7 +168,7 @@ async def test_a_batch_of_one_unit() -> None:
 # --- over a script
 
 
-@pytest.mark.parametrize("msn", ["", "123", "12345678901", "12345a", "१२३४५६", "123456\n", " 123456", 123456, None])
+@each_row("msn", ["", "123", "12345678901", "12345a", "१२३४५६", "123456\n", " 123456", 123456, None])
 def test_a_serial_number_that_is_none_is_refused(msn: Any) -> None:
     """Only 4 to 10 digits, as text, can be a sales unit; nothing is sent."""
     transport = ScriptedTransport()

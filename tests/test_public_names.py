@@ -19,6 +19,7 @@ import vipps_async.batch
 import vipps_async.receiver
 import vipps_async.sandbox
 import vipps_async.testing
+from tests.support.rows import each_row
 from vipps_async import errors
 
 FRONT_DOORS: list[ModuleType] = [
@@ -90,7 +91,7 @@ IMPORT = re.compile(r"^\s*(?:>>> )?(?:from|import) (vipps_async[\w.]*)", re.MULT
 SHOWN = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.py")]
 
 
-@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.relative_to(ROOT).as_posix())
+@each_row("path", SHOWN, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_is_shown_to_users_imports_public_names_only(path: Path) -> None:
     """Documentation and examples import from the front doors, so that nobody learns a private path from them."""
     shown = set(IMPORT.findall(path.read_text(encoding="utf-8")))
@@ -144,7 +145,7 @@ def test_every_error_can_be_caught_by_its_public_name() -> None:
     assert tree == {name for name in errors.__all__ if inspect.isclass(getattr(errors, name))} - {"Effect", "ErrorInfo"}
 
 
-@pytest.mark.parametrize("name", [name for name in vipps_async.__all__ if name != "__version__"])
+@each_row("name", [name for name in vipps_async.__all__ if name != "__version__"])
 def test_each_name_is_documented(name: str) -> None:
     """Each public name has a docstring of its own, and so has each of its public methods and properties."""
     value = getattr(vipps_async, name)

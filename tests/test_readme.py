@@ -14,6 +14,7 @@ import pytest
 from attrs import frozen
 
 from tests.support.payments import initiate
+from tests.support.rows import each_row
 from vipps_async import ConfigurationError, Credentials, Environment, RetryPolicy
 from vipps_async.cli.main import read_command_line
 from vipps_async.config import Settings
@@ -112,7 +113,7 @@ def test_the_first_two_commands_show_it_and_test_it() -> None:
     assert tested.strip() in (PROJECT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
+@each_row("block", BLOCKS, ids=lambda block: block.name)
 def test_code_that_is_python_says_so(block: Block) -> None:
     """No block of Python hides from these tests behind another language, or none."""
     if block.language in {"", "py", "python3", "pycon"}:
@@ -130,7 +131,7 @@ def test_programs_run_as_they_stand(block: Block, tmp_path: Path) -> None:
     assert (finished.returncode, finished.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.name)
+@each_row("block", PYTHON, ids=lambda block: block.name)
 def test_every_block_can_be_executed(block: Block) -> None:
     """The imports of every block exist, and its definitions can be made."""
     if block in PROGRAMS:
@@ -280,7 +281,7 @@ def test_the_table_of_variables_is_whole() -> None:
     assert set(_rows()) == {name for name in environment.asked if name.startswith("VIPPS_")}
 
 
-@pytest.mark.parametrize("name", _EXAMPLES)
+@each_row("name", _EXAMPLES)
 def test_every_variable_of_the_table_does_something(name: str) -> None:
     """Each variable makes a difference, or cannot be left out."""
     assert name in _rows()
@@ -302,7 +303,7 @@ def test_the_table_says_which_environment_is_the_default() -> None:
 # -- links and commands ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+@each_row("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     """Every relative link of a page names a file that exists, and a heading that it has."""
     broken = []

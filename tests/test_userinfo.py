@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from tests.ecom.scripted_runner import ScriptedRunner
+from tests.support.rows import each_row
 from vipps_async import Credentials, VippsSession
 from vipps_async.core.converter import decode
 from vipps_async.core.operation import Repeat
@@ -68,7 +69,7 @@ def test_everything_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in FULL if name != "sub"])
+@each_row("name", [name for name in FULL if name != "sub"])
 def test_what_cannot_be_read_is_as_if_it_were_not_shared(name: str) -> None:
     """One field of another shape than expected takes nothing else with it."""
     info = decode(orjson.dumps(FULL | {name: [[1.5]]}), UserInfo)

@@ -7,6 +7,7 @@ import io
 import pytest
 from attrs import evolve
 
+from tests.support.rows import each_row
 from vipps_async import InvalidInputError
 from vipps_async.batch import BatchOperation
 from vipps_async.batch.layout import BatchFileError, Layout
@@ -36,7 +37,7 @@ def test_all_unknown_columns_are_told_at_once_with_the_nearest_known_name() -> N
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("heading", "near", "layout"),
     [
         ("amuont_nok", "amount_nok", CAPTURE),

@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve
 
 from tests.batch.row_stores import new_row_store
+from tests.support.rows import each_row
 from vipps_async import nok
 from vipps_async.batch import BatchOperation, BatchRow, Origin
 from vipps_async.batch.holding import hold_of, hold_rows, met_by, met_text
@@ -55,13 +56,13 @@ def entry(
     return Entry(intent=intent, settlement=settlement, lease_until=NOW, attempts=Attempts(last_at=NOW))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("row", "reference"),
     [(UNNAMED, ""), (UNNAMED, "s-1"), (NAMED, "")],
     ids=["neither is named", "the entry is", "the row is"],
 )
-@pytest.mark.parametrize("outcome", [None, Outcome.DONE], ids=["open", "done"])
-@pytest.mark.parametrize("api", ["ecom", "epayment"])
+@each_row("outcome", [None, Outcome.DONE], ids=["open", "done"])
+@each_row("api", ["ecom", "epayment"])
 def test_a_row_is_held_unless_both_sides_have_a_reference(
     row: BatchRow, reference: str, outcome: Outcome | None, api: str
 ) -> None:
@@ -114,7 +115,7 @@ def test_a_row_in_money_is_held_too() -> None:
     assert met_by(evolve(UNNAMED, amount=nok(10)), CAPTURE, "mine", [found], api="ecom") is found
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("row", "entries"),
     [
         (NAMED, [entry(reference="s-2")]),

@@ -12,6 +12,7 @@ import pytest
 
 from tests.batch.many_rows import PATIENCE, captured, collect, drain, row, scripted
 from tests.batch.shop import MSN, stock, stock_one
+from tests.support.rows import each_row
 from vipps_async import (
     InvalidInputError,
     MemoryJournal,
@@ -181,7 +182,7 @@ async def test_what_is_no_row_is_refused(sandbox: Sandbox, rows: Any) -> None:
             await collect(capture_many(vipps.ecom, rows))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "wrong",
     [
         *({"concurrency": value} for value in (0, 101, True, 1.5)),
@@ -189,7 +190,7 @@ async def test_what_is_no_row_is_refused(sandbox: Sandbox, rows: Any) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("many", [capture_many, refund_many, cancel_many])
+@each_row("many", [capture_many, refund_many, cancel_many])
 async def test_wrong_arguments_are_refused_at_once(sandbox: Sandbox, many: Any, wrong: dict[str, Any]) -> None:
     """Before the first row is read."""
     with pytest.raises(InvalidInputError):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.batch.row_stores import new_row_store
 from tests.support.norwegian_spreadsheet import open_csv
+from tests.support.rows import each_row
 from vipps_async import errors
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.layout import Layout
@@ -83,7 +84,7 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("outcome", RowOutcome)
+@each_row("outcome", RowOutcome)
 def test_each_row_says_whether_money_moved_and_what_to_do(tmp_path: Path, outcome: RowOutcome) -> None:
     """`no` only where it is proven: what an earlier run did for a row that was not sent now is not known."""
     store = new_row_store()

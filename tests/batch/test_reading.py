@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.rows import each_row
 from vipps_async.batch import BatchOperation
 from vipps_async.batch.layout import BatchFileError, FileFormat, Layout
 from vipps_async.batch.reading import FileReader, InvalidRow, ValidRow
@@ -65,9 +66,9 @@ def test_columns_come_in_any_order() -> None:
     assert (row.payment, row.amount, row.reference) == ("acme-1", 100, "s-1")
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("separator", [",", ";"])
+@each_row("end", ["\n", "\r\n"])
+@each_row("bom", [b"", b"\xef\xbb\xbf"])
+@each_row("separator", [",", ";"])
 def test_spreadsheets_of_all_kinds_are_read(end: str, bom: bytes, separator: str) -> None:
     """With and without byte order mark, commas or semicolons, either line end, empty lines, no end at the end."""
     lines = ["order_id,amount,transaction_text", "", "acme-1,100,Blåbær", "acme-2,200,Øl"]
@@ -92,7 +93,7 @@ def test_no_amount_column_takes_all_that_is_left() -> None:
     assert amounts("all") is NOT_GIVEN
 
 
-@pytest.mark.parametrize(
+@each_row(
     "cell",
     [
         "99",
@@ -136,7 +137,7 @@ def test_amounts_in_kroner(cell: str, expected: int) -> None:
     assert amounts(cell, KRONER) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     "cell",
     ["0.99", "100.505", "1.000,5", "1.000", "12 34", "1 0000", ".5", "5.", "1e3", "-1", "１００", "10000000000"],
 )
@@ -200,7 +201,7 @@ def test_a_text_for_all_rows_may_be_given() -> None:
     assert good("order_id\nacme-1\n", layout)[0].text == "Returned."
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("content", "line", "words"),
     [
         (b"", None, "empty"),
@@ -332,9 +333,7 @@ def test_json_lines_are_read_and_recognised() -> None:
     assert (second.amount, second.reference, second.line) == (NOT_GIVEN, "s-2", 3)
 
 
-@pytest.mark.parametrize(
-    "amount", ["100.0", "1e3", "1.5", '"100"', "true", "null", "99", "-100", "[100]", "NaN", "1" * 5000]
-)
+@each_row("amount", ["100.0", "1e3", "1.5", '"100"', "true", "null", "99", "-100", "[100]", "NaN", "1" * 5000])
 def test_json_amounts_are_whole_numbers(amount: str) -> None:
     """Floats are refused even where they are whole, and so is everything else that is no integer."""
     assert the_violation('{"order_id": "acme-1", "transaction_text": "Socks", "amount": ' + amount + "}\n")
@@ -353,7 +352,7 @@ def test_wrong_json_amounts_in_kroner(amount: str) -> None:
     assert the_violation('{"order_id": "acme-1", "transaction_text": "Socks", "amount": ' + amount + "}\n", KRONER)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("line", "reason"),
     [
         ("{", "not JSON"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.batch.row_stores import new_row_store
+from tests.support.rows import each_row
 from vipps_async import CaptureError, ErrorInfo
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.layout import BatchFileError, Layout
@@ -167,7 +168,7 @@ def _row(**values: object) -> ReportRow:
     return ReportRow(**standard | values)  # type: ignore[arg-type] # as given
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+SUM(A1)", "-2", "@cmd", "\t=1", "\r=1", "\n=1", "\uff1d1+1"])
+@each_row("text", ["=1+1", "+SUM(A1)", "-2", "@cmd", "\t=1", "\r=1", "\n=1", "\uff1d1+1"])
 def test_no_cell_of_a_report_is_a_formula(tmp_path: Path, text: str) -> None:
     """What a spreadsheet would compute gets an apostrophe in front, in every column."""
     path = tmp_path / "report.csv"
@@ -187,8 +188,8 @@ def test_no_cell_of_a_report_is_a_formula(tmp_path: Path, text: str) -> None:
     assert line["order_id"] == "'-1"
 
 
-@pytest.mark.parametrize("separator", [",", ";"])
-@pytest.mark.parametrize(
+@each_row("separator", [",", ";"])
+@each_row(
     "text",
     [
         "a;=1+1",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from tests.support.rows import each_row
 from vipps_async import InvalidInputError, Money, derive_idempotency_key, eur, nok
 from vipps_async.apis import APIS
 from vipps_async.batch import BatchOperation, BatchRow, Origin
@@ -32,7 +33,7 @@ def test_without_a_reference_it_follows_from_the_file_and_the_place_in_it() -> N
     assert expected == row.idempotency_key(CAPTURE, "123456")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("operation", "reference", "key"),
     [
         (BatchOperation.CAPTURE, "shipment-7", "d1-dxsti6rxnwqnrke5faevm7r77vv6y4xa"),
@@ -88,7 +89,7 @@ def test_everything_that_makes_it_another_operation_is_part_of_it() -> None:
     assert len(keys) == 8
 
 
-@pytest.mark.parametrize(
+@each_row(
     "wrong",
     [
         {"payment": ""},

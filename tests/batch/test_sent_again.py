@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.batch.row_stores import new_row_store
 from tests.support.norwegian_spreadsheet import Changed, Formula, open_csv, save_csv
+from tests.support.rows import each_row
 from vipps_async.batch import BatchOperation, RowOutcome, RowResult
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.reading import FileReader, InvalidRow, ValidRow
@@ -234,7 +235,7 @@ def _written(text: str, separator: str) -> str:
     return str(_csv_cell(text, evolve(SPREADSHEET, separator=separator)))
 
 
-@pytest.mark.parametrize("text", ['a"b', '"', "two\r\nlines", "two\nlines", "a;b", " leading", "trailing ", "it's"])
+@each_row("text", ['a"b', '"', "two\r\nlines", "two\nlines", "a;b", " leading", "trailing ", "it's"])
 def test_quotes_and_line_breaks_stay_in_their_cell(tmp_path: Path, text: str) -> None:
     """And what stands behind them in its column."""
     path = tmp_path / "table.csv"

@@ -16,6 +16,7 @@ from xlsxwriter.exceptions import FileCreateError
 
 from tests.batch.row_stores import new_row_store
 from tests.support.norwegian_spreadsheet import Formula, open_csv
+from tests.support.rows import each_row
 from vipps_async import ConfigurationError, InvalidInputError
 from vipps_async.batch import BatchOperation, BatchRow, Origin, RowOutcome, RowResult
 from vipps_async.batch import tables as module
@@ -98,7 +99,7 @@ def test_a_heading_may_be_written_in_either_form_of_unicode() -> None:
     assert isinstance(rows[0], ValidRow)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("cell", "expected"),
     [
         ("1 234", 123_400),
@@ -122,7 +123,7 @@ def test_what_can_mean_one_sum_only_is_read(cell: str, expected: int) -> None:
     assert amount_in(cell, evolve(CAPTURE, unit=NOK)) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     "cell",
     [
         "1.234",
@@ -457,9 +458,9 @@ def test_a_programs_file_has_a_programs_report(tmp_path: Path) -> None:
     assert (line["order_id"], line["amount_nok"]) == ("10000000000000012345", "1.50")
 
 
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "a,=1", "a;=1", "a\t=1", "\t-1", "a,\t=1", "\uff1d1"])
-@pytest.mark.parametrize("own", [",", ";", "\t"])
-@pytest.mark.parametrize("theirs", [",", ";", "\t"])
+@each_row("text", ["=1", "+1", "-1", "@x", "a,=1", "a;=1", "a\t=1", "\t-1", "a,\t=1", "\uff1d1"])
+@each_row("own", [",", ";", "\t"])
+@each_row("theirs", [",", ";", "\t"])
 def test_no_spreadsheet_computes_what_came_from_outside(tmp_path: Path, text: str, own: str, theirs: str) -> None:
     """Whatever separates the report, and whatever the spreadsheet believes separates it."""
     path = tmp_path / "table.csv"

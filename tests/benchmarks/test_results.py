@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import table
 from benchmarks.results import Failed, Figure, Row, Target
+from tests.support.rows import each_row
 
 
 def _row(**changes: object) -> Row:
@@ -22,7 +23,7 @@ def _row(**changes: object) -> Row:
     return Row(**(parts | changes))  # type: ignore[arg-type]  # the parts are checked by the class
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("figure", "target", "is_met"),
     [
         pytest.param(Figure.RATIO, Target(bound=1.0, at_least=True), True, id="the median ratio reaches it exactly"),

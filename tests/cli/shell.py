@@ -7,7 +7,7 @@ import contextlib
 import os
 import pty
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from attrs import define
 
@@ -49,10 +49,18 @@ def env(sandbox: SandboxServer, **further: str) -> Mapping[str, str]:
 
 
 async def shell(
-    sandbox: SandboxServer, *arguments: str, said: str | None = None, personal: bool = False, **further: str
+    sandbox: SandboxServer,
+    *arguments: str,
+    said: str | None = None,
+    typed: Sequence[str] | None = None,
+    personal: bool = False,
+    **further: str,
 ) -> Finished:
-    """Run a command to its end in this process, and look for what must not be printed."""
-    finished = await inline(*arguments, env=env(sandbox, **further), said=said or "")
+    """Run a command to its end in this process, and look for what must not be printed.
+
+    `said` and `typed` are those of `inline`.
+    """
+    finished = await inline(*arguments, env=env(sandbox, **further), said=said or "", typed=typed)
     _nothing_slipped_out(finished.out + finished.err, personal=personal)
     assert "Traceback" not in finished.err
     return finished

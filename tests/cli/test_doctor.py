@@ -127,7 +127,7 @@ async def test_wrong_keys(sandbox: Sandbox) -> None:
 
 async def test_without_any_settings() -> None:
     """All four keys are named; nothing is asked without them but whether the host is there, and here it is not."""
-    finished = await run("doctor", env=environment(VIPPS_BASE_URL="http://127.0.0.1:1"))
+    finished = await inline("doctor", env=environment(VIPPS_BASE_URL="http://127.0.0.1:1"))
     assert finished.status == 1
     assert all(f"{name} is not set" in _unwrapped(finished.out) for name in KEYS)
     assert "connection refused" in finished.out

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.inline import inline
 from tests.cli.processes import environment
+from tests.support.rows import each_row
 from vipps_async.cli.env_file import load_env_file
 from vipps_async.errors import ConfigurationError
 
@@ -22,7 +23,7 @@ def _loaded(path: Path, content: bytes, **further: str) -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if name.startswith("VIPPS_")}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("line", "value"),
     [
         ("VIPPS_CLIENT_ID=canary", "canary"),

@@ -11,7 +11,8 @@ import pytest
 
 from tests.batch.shop import MSN, stock_one
 from tests.cli.processes import Finished
-from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
+from tests.cli.shell import CUSTOMER, HERE, PERSONAL, shell
+from tests.support.rows import each_row
 from vipps_async import Scope, SqliteJournal, dkk, eur, nok
 from vipps_async.cli.main import read_command_line
 from vipps_async.money import Money, format_amount
@@ -153,7 +154,7 @@ async def test_a_cancelled_payment_says_so(sandbox: Sandbox) -> None:
     assert (await run(sandbox, *SHOW)).out.startswith(f"epayment payment {PAYMENT}: cancelled (Vipps: AUTHORIZED)\n")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "words"),
     [
         (("show", "short-1"), "(a payment that eCom made under a shorter order id can be handled by eCom only)"),
@@ -225,11 +226,8 @@ async def test_the_question_names_the_sum(sandbox: Sandbox) -> None:
     """Whoever confirms all that remains reads how much that is, over which API."""
     await paid(sandbox)
     await run(sandbox, *CAPTURE, "--amount", "200")
-    production = {"VIPPS_ENVIRONMENT": "production", "VIPPS_API": "epayment"}
-    async with at_terminal(sandbox, *CAPTURE, "--all", *HERE, **production) as terminal:
-        await terminal.until('Type "yes": ')
-        terminal.type("no\n")
-        finished = await terminal.end()
+    asked = (*CAPTURE, "--all", *HERE)
+    finished = await shell(sandbox, *asked, typed=("no",), VIPPS_ENVIRONMENT="production", VIPPS_API="epayment")
     assert f"Capture all that remains, 299.00 NOK, of epayment payment {PAYMENT}" in " ".join(finished.err.split())
     assert moved(sandbox) == (20_000, 0, 0)
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.open_captures import leave_open
 from tests.cli.shell import HERE, shell
+from tests.support.rows import each_row
 from vipps_async import SqliteJournal
 from vipps_async.journals.entries import World
 from vipps_async.sandbox import SandboxServer
@@ -159,7 +160,7 @@ async def test_nobody_to_ask_is_an_object_for_machines(sandbox: Sandbox, tmp_pat
     assert "--yes" in told["message"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "words"),
     [
         (("payment", "capture", "order-1", "--amount", "12,345", "--text", "x"), "is no amount"),

@@ -9,6 +9,7 @@ from importlib.machinery import ModuleSpec
 import click
 import pytest
 
+from tests.support.rows import each_row
 from vipps_async import __main__ as entry
 from vipps_async.cli import main as cli
 from vipps_async.cli.commands import Options
@@ -44,7 +45,7 @@ def _help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+@each_row("path", PATHS, ids=" ".join)
 def test_every_help_has_examples_that_can_be_typed(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

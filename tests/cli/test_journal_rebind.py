@@ -88,10 +88,9 @@ async def test_a_vipps_that_knows_what_was_done(path: Path, tmp_path: Path) -> N
         assert (asked.status, "or give --yes. Nothing was changed." in asked.err) == (2, True)
         assert (await command(second, path, *CAPTURE)).status == 2
         arguments = ("journal", "rebind", "--journal", str(path))
-        async with at_terminal(second, *arguments) as terminal:
-            await terminal.until(f"Bind the journal to test at {urlsplit(second.url).netloc} (sandbox ")
-            terminal.type("no\n")
-            assert (await terminal.end()).status == 1
+        refused = await inline(*arguments, env=env(second), typed=("no",))
+        assert refused.status == 1
+        assert f"Bind the journal to test at {urlsplit(second.url).netloc} (sandbox " in refused.err
         async with at_terminal(second, *arguments) as terminal:
             await terminal.until('Type "yes": ')
             terminal.interrupt()

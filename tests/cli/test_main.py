@@ -13,6 +13,7 @@ import pytest
 
 import vipps_async
 from tests.cli.processes import command, environment, run
+from tests.support.rows import each_row
 from vipps_async.cli import demo
 from vipps_async.cli.commands import Options
 from vipps_async.cli.main import main, read_command_line
@@ -169,7 +170,7 @@ def _commands_of(page: str) -> list[str]:
     return [line.strip() for line in lines if line.strip().startswith("vipps-async ")]
 
 
-@pytest.mark.parametrize("line", _commands_of("command-line.md"))
+@each_row("line", _commands_of("command-line.md"))
 def test_the_command_lines_of_the_documentation_can_be_typed(line: str) -> None:
     """Each command line that the page shows is understood as it stands."""
     arguments = shlex.split(line)[1:]

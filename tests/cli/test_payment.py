@@ -14,6 +14,7 @@ from tests.cli.processes import environment
 from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
 from tests.ecom.scripted_runner import ScriptedRunner
 from tests.support.payments import initiate
+from tests.support.rows import each_row
 from vipps_async import ExpressCheckout, ShippingDetails, nok
 from vipps_async.cli.main import main, read_command_line
 from vipps_async.cli.output import json_line
@@ -271,7 +272,7 @@ def test_a_result_says_what_it_rests_on(how: SettledBy, words: str) -> None:
 # --- wrong use --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "0",
@@ -295,7 +296,7 @@ def test_a_result_says_what_it_rests_on(how: SettledBy, words: str) -> None:
         "21474836.48",
     ],
 )
-@pytest.mark.parametrize("arguments", [CAPTURE, REFUND, (*INITIATE[:3], *INITIATE[5:])], ids=lambda a: a[1])
+@each_row("arguments", [CAPTURE, REFUND, (*INITIATE[:3], *INITIATE[5:])], ids=lambda a: a[1])
 def test_wrong_amounts_are_status_2(arguments: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What is no exact sum in kroner, from 1 krone on, is refused before anything else happens."""
     with pytest.raises(SystemExit) as caught:
@@ -306,7 +307,7 @@ def test_wrong_amounts_are_status_2(arguments: tuple[str, ...], text: str, capsy
     assert "is no amount: kroner with at most two decimals, such as 499.00 (or 499,00), from 1.00 NOK" in err
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "ore"),
     [
         ("499,00", 49_900),
@@ -325,7 +326,7 @@ def test_a_comma_is_read_where_it_means_one_amount(text: str, ore: int) -> None:
     assert read_command_line([*CAPTURE, f"--amount={text}"]).amount == ore
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("reserved", "captured", "refunded", "released", "word"),
     [
         (0, 0, 0, False, "not accepted so far"),
@@ -364,7 +365,7 @@ def test_a_word_says_where_a_payment_is(
     assert shown.facts["state_word"] == word
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "words"),
     [
         (CAPTURE, "give either --amount or --all"),

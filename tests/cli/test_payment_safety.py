@@ -14,7 +14,7 @@ import pytest
 from tests.batch.shop import stock_one
 from tests.cli.inline import inline
 from tests.cli.processes import run
-from tests.cli.shell import HERE, KEYS, MSN, Terminal, at_terminal, env, shell
+from tests.cli.shell import HERE, KEYS, MSN, at_terminal, env, shell
 from tests.cli.test_payment import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND
 from vipps_async import JournalError, SqliteJournal, VippsSession
 from vipps_async.cli import journal_file
@@ -364,18 +364,25 @@ async def test_production_does_not_ask_where_no_money_moves(sandbox: Sandbox) ->
     assert (await shell(sandbox, *INITIATE, *HERE, VIPPS_ENVIRONMENT="production")).status == 0
 
 
-async def _asked(terminal: Terminal, answer: str) -> tuple[int, str]:
-    await terminal.until('Type "yes": ')
-    terminal.type(f"{answer}\n")
-    finished = await terminal.end()
+async def test_a_yes_that_is_typed_at_a_terminal(sandbox: Sandbox) -> None:
+    """The question stands there before anything is typed, and a yes carries it out."""
+    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", *HERE, VIPPS_ENVIRONMENT="production") as terminal:
+        await terminal.until('Type "yes": ')
+        assert not sandbox.requests
+        terminal.type("yes\n")
+        assert (await terminal.end()).status == 0
+    assert sandbox.payment("order-1").captured == 500
+
+
+async def _answered(sandbox: Sandbox, *command: str, answer: str) -> tuple[int, str]:
+    finished = await shell(sandbox, *command, *HERE, typed=(answer,), VIPPS_ENVIRONMENT="production")
     return finished.status, finished.err
 
 
 @pytest.mark.parametrize("answer", ["no", "y", "", "YES"])
 async def test_only_yes_is_a_yes(sandbox: Sandbox, answer: str) -> None:
     """Anything else ends it with status 1, and no money moves."""
-    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", *HERE, VIPPS_ENVIRONMENT="production") as terminal:
-        status, screen = await _asked(terminal, answer)
+    status, screen = await _answered(sandbox, *CAPTURE, "--amount", "5", answer=answer)
     assert status == 1
     assert "Capture 5.00 NOK of ecom payment order-1, sales unit 123456, in PRODUCTION?" in screen
     assert "Nothing was sent: no money moved." in screen
@@ -394,8 +401,7 @@ async def test_only_yes_is_a_yes(sandbox: Sandbox, answer: str) -> None:
 async def test_whoever_confirms_knows_how_much_it_is(sandbox: Sandbox, command: tuple[str, ...], question: str) -> None:
     """The question names the sum that "all" stands for; yes carries it out."""
     await shell(sandbox, *CAPTURE, "--amount", "100.00")
-    async with at_terminal(sandbox, *command, *HERE, VIPPS_ENVIRONMENT="production") as terminal:
-        status, screen = await _asked(terminal, "yes")
+    status, screen = await _answered(sandbox, *command, answer="yes")
     assert status == 0
     assert question in screen
 
@@ -403,8 +409,7 @@ async def test_whoever_confirms_knows_how_much_it_is(sandbox: Sandbox, command: 
 async def test_a_question_that_cannot_be_put_moves_nothing(sandbox: Sandbox) -> None:
     """The sum cannot be asked for: status 1, and it ends there."""
     command = [text.replace("order-1", "order-9") for text in CAPTURE]
-    async with at_terminal(sandbox, *command, "--all", *HERE, VIPPS_ENVIRONMENT="production") as terminal:
-        finished = await terminal.end()
+    finished = await shell(sandbox, *command, "--all", *HERE, typed=(), VIPPS_ENVIRONMENT="production")
     assert finished.status == 1
     assert "ecom.details of payment order-9" in finished.err
     assert {request.operation for request in sandbox.requests} == {"token", "details"}
@@ -412,8 +417,7 @@ async def test_a_question_that_cannot_be_put_moves_nothing(sandbox: Sandbox) -> 
 
 async def test_cancel_asks_as_well(sandbox: Sandbox) -> None:
     """A cancel cannot be undone either."""
-    async with at_terminal(sandbox, *CANCEL, *HERE, VIPPS_ENVIRONMENT="production") as terminal:
-        status, screen = await _asked(terminal, "no")
+    status, screen = await _answered(sandbox, *CANCEL, answer="no")
     assert status == 1
     assert "Cancel ecom payment order-1, sales unit 123456, in PRODUCTION?" in screen
 

@@ -16,6 +16,7 @@ from tests.batch.shop import stock_one
 from tests.cli.inline import inline
 from tests.cli.open_captures import leave_open
 from tests.cli.shell import env
+from tests.support.rows import each_row
 from vipps_async import SqliteJournal
 from vipps_async.cli import output
 from vipps_async.errors import VippsError
@@ -32,7 +33,7 @@ def _is_harmless(text: str) -> bool:
     return all(char.isprintable() or char == "\n" for char in text)
 
 
-@pytest.mark.parametrize("path", sorted(CLI.glob("*.py")), ids=lambda path: path.name)
+@each_row("path", sorted(CLI.glob("*.py")), ids=lambda path: path.name)
 def test_every_command_prints_by_one_function(path: Path) -> None:
     """No command calls `print` or writes to a stream but by the functions of `output.py`."""
     calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]

@@ -24,7 +24,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not i
 __all__ = ["ORDERS", "Running", "fuzzed", "running_sandbox"]
 
 #: Requests for each operation: all of them together take a few seconds.
-_EXAMPLES = 50
+_EXAMPLES = 25
 #: Orders that are there to be asked about.
 ORDERS = ["acme-waits", "acme-reserved", "acme-captured", "acme-void", "acme-declined"]
 

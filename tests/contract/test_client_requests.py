@@ -12,6 +12,7 @@ import pytest
 
 from tests.contract.schema import CONTRACT, Contract, conform
 from tests.ecom.scripted_runner import ScriptedRunner
+from tests.support.rows import each_row
 from vipps_async import AirlineData, EcomApi, ExpressCheckout, OperationName, OrderStatus, Scope, ShippingDetails, nok
 from vipps_async.config import Environment
 from vipps_async.core.converter import encode
@@ -162,7 +163,7 @@ def _declared(schema: Any, place: str = "") -> Iterator[str]:
         yield from _declared(item.get("items", item), f"{place}/{name}")
 
 
-@pytest.mark.parametrize("model", [getattr(requests, name) for name in requests.__all__])
+@each_row("model", [getattr(requests, name) for name in requests.__all__])
 def test_a_misspelt_field_is_noticed(spec: Contract, model: type[Any]) -> None:
     """The check works: a field that the description does not name fails it, in each model."""
     schema = spec.schema(model.__name__)

@@ -16,6 +16,7 @@ from tests.contract.vendor import Specification, specification
 from tests.epayment.service import EpaymentService, problem
 from tests.epayment.sessions import ORDER, opened
 from tests.epayment.test_errors import ROWS
+from tests.support.rows import each_row
 from vipps_async import EventName, PaymentState, nok
 from vipps_async.core.converter import decode
 from vipps_async.core.operation import Repeat
@@ -154,7 +155,7 @@ def test_words_are_the_vendors(spec: Specification) -> None:
     assert set(spec.schema("PaymentMethodType")["enum"]) == set(PaymentMethodType)
 
 
-@pytest.mark.parametrize(("code", "status"), [(code, status) for code, _, status, _, _ in ROWS])
+@each_row(("code", "status"), [(code, status) for code, _, status, _, _ in ROWS])
 def test_the_errors_of_our_tests_are_the_vendors(spec: Specification, code: str, status: int) -> None:
     """What the tests answer for Vipps has the described shape."""
     validate(orjson.loads(problem(status, code).body), spec.schema("Problem"))

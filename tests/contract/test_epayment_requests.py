@@ -14,6 +14,7 @@ import pytest
 from tests.contract.schema import undeclared_properties, validate
 from tests.contract.vendor import Specification, specification
 from tests.epayment.creations import EVERYTHING, create, dynamic, fixed, group, option
+from tests.support.rows import each_row
 from vipps_async import Money, dkk, nok
 from vipps_async.core.converter import encode
 from vipps_async.epayment import request_enums
@@ -64,7 +65,7 @@ def creations() -> Iterator[dict[str, Any]]:
         yield arguments
 
 
-@pytest.mark.parametrize("arguments", list(creations()))
+@each_row("arguments", list(creations()))
 def test_create(spec: Specification, arguments: dict[str, Any]) -> None:
     """Whatever create sends keeps the description, and names nothing that it does not."""
     body = orjson.loads(encode(create(**arguments)))
@@ -91,7 +92,7 @@ def test_the_other_bodies(spec: Specification, path: str, request_: object) -> N
     assert undeclared_properties(body, schema) == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("words", "path"),
     [
         (request_enums.UserFlow, ("CreatePaymentRequest", "properties", "userFlow")),

@@ -9,6 +9,7 @@ import pytest
 from tests.contract import facts
 from tests.contract.schema import CONTRACT, Schema
 from tests.contract.vendor import Specification, specification
+from tests.support.rows import each_row
 
 #: What no body is refused for: documentation, and a `format` that is a sentence or a kind of float.
 _UNHEARD = {"default", "description", "example", "format", "title"}
@@ -50,15 +51,15 @@ def test_the_requests_are_the_vendors(vendor: Specification, path: str, method: 
     assert _plain(CONTRACT.request_body_schema(path, method)) == described
 
 
-@pytest.mark.parametrize(("path", "method"), facts.REQUESTS)
+@each_row(("path", "method"), facts.REQUESTS)
 def test_the_headers_are_the_vendors(vendor: Specification, path: str, method: str) -> None:
     """Each header, whether it must be there, and how long it may be."""
     described = {name: (required, _plain(rule)) for name, (required, rule) in vendor.header_rules(path, method).items()}
     assert CONTRACT.header_rules(path, method) == described
 
 
-@pytest.mark.parametrize("status", [200, 400])
-@pytest.mark.parametrize(("path", "method"), facts.HEADERS)
+@each_row("status", [200, 400])
+@each_row(("path", "method"), facts.HEADERS)
 def test_the_answers_are_the_vendors(vendor: Specification, path: str, method: str, status: int) -> None:
     """Each success, and each error that Vipps answers; how a merchant fails is the merchant's own affair."""
     if status == 200 or path.startswith("/ecomm/"):
@@ -67,7 +68,7 @@ def test_the_answers_are_the_vendors(vendor: Specification, path: str, method: s
         )
 
 
-@pytest.mark.parametrize("name", facts.FORMS)
+@each_row("name", facts.FORMS)
 def test_the_forms_are_the_vendors(vendor: Specification, name: str) -> None:
     """The forms under the vendor's own names."""
     assert _plain(CONTRACT.schema(name)) == _plain(vendor.schema(name))

@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, Metric
 
+from tests.support.rows import each_row
 from tests.test_session import CAPTURED, CREDENTIALS
 from vipps_async import MemoryJournal, VippsError, VippsSession
 from vipps_async.contrib.opentelemetry import observed, report_open_operations
@@ -92,7 +93,7 @@ def test_the_file_is_one_that_grafana_can_import() -> None:
     assert "http" not in json.dumps([panel["targets"] for panel in panels]).replace("http_response_status_code", "")
 
 
-@pytest.mark.parametrize("query", TARGETS)
+@each_row("query", TARGETS)
 def test_brackets_of_queries_match(query: str) -> None:
     """Each bracket that a query opens it closes."""
     waiting: list[str] = []

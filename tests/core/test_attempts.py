@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.core.samples import TOKEN
+from tests.support.rows import each_row
 from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.dialect import FailureKind
 from vipps_async.errors import ApiError, OutcomeUnknown, VippsError
@@ -35,7 +36,7 @@ def failed(
     return record.failed(attempt).failure
 
 
-@pytest.mark.parametrize("failure", FailureKind)
+@each_row("failure", FailureKind)
 def test_what_may_have_moved_money_is_in_doubt(failure: FailureKind) -> None:
     """An attempt ends only where nothing left, or it was refused in its own right."""
     record = AttemptRecord()
@@ -77,8 +78,8 @@ def test_a_key_that_was_used_before_by_ourselves_is_in_doubt(earlier: int) -> No
     assert record.refusal is not None
 
 
-@pytest.mark.parametrize("failure", FailureKind)
-@pytest.mark.parametrize("suggests_effect", [False, True])
+@each_row("failure", FailureKind)
+@each_row("suggests_effect", [False, True])
 def test_what_speaks_for_an_effect(failure: FailureKind, suggests_effect: bool) -> None:  # noqa: FBT001 - a parameter
     """An answer of success that proves nothing does, and so does a doubtful one that says it was done before."""
     record = AttemptRecord()

@@ -18,6 +18,7 @@ from attrs import field, frozen
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.rows import each_row
 from vipps_async import CaptureResult, PaymentDetails, RefundResult, ShippingDetails
 from vipps_async.core.converter import NOT_IN_JSON, STRICT, YES_NO, UnreadableAnswer, decode, encode, json_name
 from vipps_async.core.open_enum import OpenEnum
@@ -120,7 +121,7 @@ def test_whole_numbers(value: object, expected: int) -> None:
     assert expected == read(whole=value).whole
 
 
-@pytest.mark.parametrize("value", [True, "5.0", "", " 5", "5\n", "٥", "9" * 19, 1.5, 2.0**60, [5], {"a": 5}])
+@each_row("value", [True, "5.0", "", " 5", "5\n", "٥", "9" * 19, 1.5, 2.0**60, [5], {"a": 5}])
 def test_no_whole_numbers(value: object) -> None:
     """Anything else is no whole number: no bool, no fraction, no digits of other scripts."""
     assert refusal({"whole": value}) == "whole is not a whole number"
@@ -184,7 +185,7 @@ def test_decimals_are_written_exactly(value: str, expected: bytes) -> None:
     assert b'"price":%s,' % expected in encode(Sample(whole=1, price=Decimal(value)))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         ("2018-12-12T11:18:38.246Z", datetime(2018, 12, 12, 11, 18, 38, 246_000, tzinfo=UTC)),
@@ -205,7 +206,7 @@ def test_times(value: str, expected: datetime) -> None:
     assert time.tzinfo is UTC
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "",
@@ -494,7 +495,7 @@ def test_optional_fields() -> None:
     assert decode(b'{"needed":1,"whole":null,"part":null,"words":null,"isDefault":null}', Shelf) == Shelf(needed=1)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("shelf", "reason"),
     [
         ({}, "needed is missing"),
@@ -534,7 +535,7 @@ class Parcel:
     is_big: bool | None = field(default=None, metadata=YES_NO)
 
 
-@pytest.mark.parametrize("value", [[], {}, "", "x", True, 1.5, -1, [1], {"a": 1}, "9" * 40])
+@each_row("value", [[], {}, "", "x", True, 1.5, -1, [1], {"a": 1}, "9" * 40])
 def test_an_optional_field_that_cannot_be_read_is_none(value: object) -> None:
     """It never sinks what counts, and a good field beside it is read; what counts stays strict."""
     for name, default in (("sentAt", None), ("colour", None), ("weightInKilos", None), ("part", None), ("parts", ())):
@@ -581,7 +582,7 @@ NO_TIMES = (
 )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         _history(b"{}", b"{}"),
@@ -660,7 +661,7 @@ def test_nearly_right_answers(value: object, cls: type[Any]) -> None:
         assert decode(encode(model), cls) == model
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "2018-12-12T11:18:38Z",
@@ -683,7 +684,7 @@ def test_times_however_they_are_spaced(value: str) -> None:
     assert time.tzinfo is UTC
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         " 2018-12-12T11:18:38Z",

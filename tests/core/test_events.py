@@ -18,6 +18,7 @@ from structlog.testing import LogCapture
 
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import KEY, ORDER, SECRETS, Sum, call_of, details, done, pipeline, settings, vipps_error
+from tests.support.rows import each_row
 from vipps_async.core.events import CallListener, EventLog
 from vipps_async.core.operation import Call, Repeat
 from vipps_async.errors import CaptureError, OutcomeUnknown, RequestNotSent, VippsError
@@ -417,14 +418,15 @@ def all_of(error: BaseException | None) -> str:
     return text
 
 
-@pytest.mark.parametrize("where", ["call", "token", "details"])
-@pytest.mark.parametrize("name", ANSWERS)
-@pytest.mark.parametrize("repeat", Repeat)
+@each_row("where", ["call", "token", "details"])
+@each_row("name", ANSWERS)
+@each_row("repeat", Repeat)
 async def test_no_secret_gets_out(
     name: str, where: str, repeat: Repeat, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Secrets and personal data of requests and answers are in no log record, error, traceback or repr."""
     caplog.set_level(logging.DEBUG)
+    caplog.clear()
     transport = ScriptedTransport()
     if where == "token":
         transport.on("/get", then=ANSWERS[name])

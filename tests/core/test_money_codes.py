@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import vipps_error
+from tests.support.rows import each_row
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.refusal import read_refusal
 from vipps_async.ecom import errors as error_codes
@@ -30,7 +29,7 @@ GROUPS = {"payment": "Payment", "vippserror": "VippsError", "user": "User", "mer
 ALL = [(GROUPS[group], code) for group, codes in error_codes._CODES.items() for code in codes]
 
 
-@pytest.mark.parametrize(("group", "code"), ALL)
+@each_row(("group", "code"), ALL)
 def test_each_code(group: str, code: str) -> None:
     """Each flag of each code."""
     rule = error_codes.rule_for(ErrorInfo(group, code, ""))
@@ -40,8 +39,8 @@ def test_each_code(group: str, code: str) -> None:
     assert rule.permanent == ((group, code) in PERMANENT)
 
 
-@pytest.mark.parametrize("group", ["Payment", "VippsError", "User", "Merchant", ""])
-@pytest.mark.parametrize("status", [400, 402, 403, 409, 422, 500])
+@each_row("group", ["Payment", "VippsError", "User", "Merchant", ""])
+@each_row("status", [400, 402, 403, 409, 422, 500])
 def test_an_internal_error_settles_nothing(group: str, status: int) -> None:
     """99 of any group, whatever the status."""
     refusal = read_refusal(vipps_error(status, group, "99"), OPERATIONS["capture"], FakeClock(), ())
@@ -49,7 +48,7 @@ def test_an_internal_error_settles_nothing(group: str, status: int) -> None:
     assert refusal.error.effect is Effect.POSSIBLE
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "group", "code", "failure"),
     [
         (400, "Payment", "63", FailureKind.UNSETTLED),
@@ -71,7 +70,7 @@ def test_what_an_answer_decides(status: int, group: str, code: str, failure: Fai
     assert read_refusal(vipps_error(status, group, code), OPERATIONS["capture"], FakeClock(), ()).failure is failure
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "failure"),
     [
         (400, FailureKind.FOREIGN),

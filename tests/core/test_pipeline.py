@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.core.fake_clock import FakeClock
 from tests.core.gate import Gate
 from tests.core.samples import KEY, NAMES, ORDER, SECRETS, Receipt, call_of, details, done, pipeline, vipps_error
+from tests.support.rows import each_row
 from vipps_async import errors
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord
@@ -120,8 +121,8 @@ def mains(transport: ScriptedTransport) -> list[Request]:
     return [request for request in transport.requests if not request.url.endswith("/details")]
 
 
-@pytest.mark.parametrize("repeat", Repeat)
-@pytest.mark.parametrize("name", ROWS)
+@each_row("repeat", Repeat)
+@each_row("name", ROWS)
 async def test_a_failure_that_never_ends(name: str, repeat: Repeat) -> None:
     """Each failure leads to exactly these requests, all with the same bytes, and to an error that tells all facts."""
     row = ROWS[name]
@@ -151,8 +152,8 @@ async def test_a_failure_that_never_ends(name: str, repeat: Repeat) -> None:
     assert len(str(error).splitlines()) == 1
 
 
-@pytest.mark.parametrize("repeat", Repeat)
-@pytest.mark.parametrize("name", ["not sent", "401", "423", "code 98", "429", "429, wait 2 s", "unknown", "409", "500"])
+@each_row("repeat", Repeat)
+@each_row("name", ["not sent", "401", "423", "code 98", "429", "429, wait 2 s", "unknown", "409", "500"])
 async def test_a_failure_that_passes(name: str, repeat: Repeat) -> None:
     """A passing failure is hidden from the caller: the second attempt's answer is the result."""
     transport = ScriptedTransport().on("/details", then=details("no")).on("", ROWS[name].reply, done())
@@ -235,8 +236,8 @@ async def test_nothing_of_an_unreadable_token_is_kept() -> None:
 # --- reconciliation --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("repeat", [Repeat.KEYED, Repeat.CONFIRM])
-@pytest.mark.parametrize("name", ["unknown", "409", "500", "404 html"])
+@each_row("repeat", [Repeat.KEYED, Repeat.CONFIRM])
+@each_row("name", ["unknown", "409", "500", "404 html"])
 async def test_proven_by_details(name: str, repeat: Repeat) -> None:
     """If the answer got lost but details prove the effect, the proven result comes back, marked as such."""
     transport = ScriptedTransport().on("/details", details("yes")).on("", then=ROWS[name].reply)
@@ -395,8 +396,8 @@ async def test_a_cancelled_call_names_its_key() -> None:
     assert KEY in "".join(caught.value.__notes__)
 
 
-@pytest.mark.parametrize("repeat", [Repeat.KEYED, Repeat.CONFIRM, Repeat.ONCE])
-@pytest.mark.parametrize(
+@each_row("repeat", [Repeat.KEYED, Repeat.CONFIRM, Repeat.ONCE])
+@each_row(
     ("reply", "words"),
     [
         (details("perhaps"), "the history is torn"),

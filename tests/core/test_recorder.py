@@ -13,6 +13,7 @@ from attrs import evolve
 
 from tests.core.recorder_bench import DONE, KEY, BrokenJournal, Ends, bench, capture, capture_call, fail, hang
 from tests.faults.shop import TWO_TRIES, Fault, Shop
+from tests.support.rows import each_row
 from vipps_async import (
     ApiError,
     CaptureError,
@@ -265,7 +266,7 @@ ENDS: dict[str, tuple[Ends, Outcome | None]] = {
 class TestAfterwards:
     """What is noted afterwards is what is known, and nothing else."""
 
-    @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+    @each_row("end", ENDS.values(), ids=ENDS.keys())
     async def test_what_is_noted_for_each_way_to_end(self, end: tuple[Ends, Outcome | None]) -> None:
         """Each verdict is noted as refused, as not done, or left open with a reason and without an owner."""
         ends, expected = end

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.rows import each_row
 from vipps_async.core import redaction
 from vipps_async.core.redaction import LONGEST, REDACTED
 from vipps_async.ecom.dialect import ECOM
@@ -54,15 +55,15 @@ KEYS = [
 ]
 
 
-@pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("value", ["canary one", 'can"ary', "canary\\", {"a": ["canary }", 1]}, ["canary ]"], 987654])
+@each_row("key", KEYS)
+@each_row("value", ["canary one", 'can"ary', "canary\\", {"a": ["canary }", 1]}, ["canary ]"], 987654])
 def test_values_of_sensitive_keys(key: str, value: object) -> None:
     """The value of a sensitive key goes at any depth, and what follows it stays."""
     text = json.dumps({"errors": [{"before": 1, key: value, "after": "stays"}]})
     assert redact(text) == f'{{"errors": [{{"before": 1, "{key}": {REDACTED}, "after": "stays"}}]}}'
 
 
-@pytest.mark.parametrize("key", KEYS)
+@each_row("key", KEYS)
 def test_broken_json(key: str) -> None:
     """The value goes too when the JSON breaks off in it, or was never right."""
     assert redact(f'{{"a": [{{"{key}": "canary bi') == f'{{"a": [{{"{key}": {REDACTED}'
@@ -87,7 +88,7 @@ def test_escaped_characters() -> None:
     assert redact('{"em\\u0061il": broken') == '{"em\\u0061il": broken'
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "expected"),
     [
         ("got eyJhbGciOiJSUzI1NiJ9.eyJzdWIi.abc-_x here", f"got {REDACTED} here"),
@@ -194,7 +195,7 @@ HOSTILE = [
 HOSTILE += ['"name":[[', "00000 ", "47 2 3", '\\"name\\":\\"', '{"', '"address', '"name":""', "%40", " ", "Bearer\t"]
 
 
-@pytest.mark.parametrize("piece", HOSTILE)
+@each_row("piece", HOSTILE)
 def test_hostile_megabytes_are_quick(piece: str) -> None:
     """A megabyte made to keep a pattern busy takes no longer than a plain one."""
     text = piece * (2**20 // len(piece))

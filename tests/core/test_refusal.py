@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.core.fake_clock import FakeClock
+from tests.support.rows import each_row
 from vipps_async import errors
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.error_body import read_error_body
@@ -114,8 +115,8 @@ def item(group: str, code: str, message: str = "Some text.", **more: object) -> 
     return {"errorGroup": group, "errorCode": code, "errorMessage": message, **more}
 
 
-@pytest.mark.parametrize("operation", sorted(OPERATIONS))
-@pytest.mark.parametrize(("group", "code"), CODES)
+@each_row("operation", sorted(OPERATIONS))
+@each_row(("group", "code"), CODES)
 def test_every_code_for_every_operation(group: str, code: str, operation: str) -> None:
     """Each code of Vipps becomes its class, or the operation's own, keeps all its facts and says what to do."""
     expected = CODES[group, code] or OWN_CLASS.get(operation, InvalidRequestError)
@@ -135,7 +136,7 @@ def expected_failure(group: str, code: str) -> FailureKind:
     return REPEATED.get((group, code), FailureKind.REFUSED)
 
 
-@pytest.mark.parametrize(("group", "code"), CODES)
+@each_row(("group", "code"), CODES)
 def test_what_each_code_means_for_repeating(group: str, code: str) -> None:
     """A code is a refusal, but for a locked order, too many at once, and what settles nothing."""
     refusal = read(400, [item(group, code)])
@@ -147,8 +148,8 @@ def test_what_each_code_means_for_repeating(group: str, code: str) -> None:
     assert refusal.suggests_effect is ((group, code) in {("VippsError", "92"), ("VippsError", "93"), ("Payment", "93")})
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 409, 422, 423, 429, 500, 502, 503])
-@pytest.mark.parametrize(
+@each_row("status", [400, 401, 402, 403, 404, 408, 409, 422, 423, 429, 500, 502, 503])
+@each_row(
     "body",
     [
         *([item(group, code)] for group, code in sorted(SETTLES_NOTHING)),
@@ -169,8 +170,8 @@ def test_what_settles_nothing_does_so_with_any_status(status: int, body: object)
     assert re.search("ask details|look the payment up", refusal.error.advice)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", [item("Payment", "61")], [item("Merchant", "34")]])
-@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+@each_row("body", [b"", b"<html>", [item("Payment", "61")], [item("Merchant", "34")]])
+@each_row("operation", sorted(OPERATIONS))
 def test_a_402_settles_nothing(operation: str, body: object) -> None:
     """Any 402 leaves open what happened, and asks for details; a read's own 402 is no customer's card."""
     refusal = read(402, body, operation)
@@ -182,8 +183,8 @@ def test_a_402_settles_nothing(operation: str, body: object) -> None:
         )
 
 
-@pytest.mark.parametrize("group", ["Payment", "PAYMENTS", "VippsError"])
-@pytest.mark.parametrize("status", [400, 403, 409, 422, 429, 500])
+@each_row("group", ["Payment", "PAYMENTS", "VippsError"])
+@each_row("status", [400, 403, 409, 422, 429, 500])
 def test_an_unknown_code_of_the_groups_of_money_settles_nothing(group: str, status: int) -> None:
     """Whether a code that Vipps adds later is a refusal cannot be known; of the other groups it is one."""
     refusal = read(status, [item(group, "7777")])
@@ -202,7 +203,7 @@ def test_groups_are_read_in_any_case() -> None:
     assert not has_code((ErrorInfo("Payment", "94", ""),), ("VippsError", "94"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "group", "operation", "expected"),
     [
         (400, "Payment", "capture", CaptureError),
@@ -233,7 +234,7 @@ def test_codes_that_vipps_adds_later(status: int, group: str, operation: str, ex
     assert error.errors[0].code == "7777"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "failure", "error"),
     [
         (400, FailureKind.FOREIGN, InvalidRequestError),
@@ -257,7 +258,7 @@ def test_codes_that_vipps_adds_later(status: int, group: str, operation: str, ex
         (199, FailureKind.FOREIGN, ApiError),
     ],
 )
-@pytest.mark.parametrize("body", [b"", b"<html><body>Sorry</body></html>", b'[{"errorGroup":"Pay'])
+@each_row("body", [b"", b"<html><body>Sorry</body></html>", b'[{"errorGroup":"Pay'])
 def test_a_status_without_a_readable_body(
     status: int, failure: FailureKind | None, error: type[ApiError], body: bytes
 ) -> None:
@@ -282,7 +283,7 @@ def test_a_conflict_that_explains_itself_is_a_refusal() -> None:
     assert read(409, [item("Merchant", "7777")]).failure is FailureKind.CONFLICT
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "expected"),
     [
         ([item("Payment", "61", contextId="c")], [("Payment", "61", "Some text.", "c")]),
@@ -389,7 +390,7 @@ def test_confidential_values_are_taken_out() -> None:
     assert canary not in f"{error!s} {error!r} {error.errors!r} {error.args!r}"
 
 
-@pytest.mark.parametrize("secret", ["3", "9", "M", "P", "Pay", "Payme", "Payment", "Merchant", "VippsError"])
+@each_row("secret", ["3", "9", "M", "P", "Pay", "Payme", "Payment", "Merchant", "VippsError"])
 def test_what_is_decided_is_decided_on_what_was_received(secret: str) -> None:
     """A key that happens to stand in a code or a group turns no unknown order, and no doubt, into something else."""
     unknown = read_refusal(answer(404, [item("Merchant", "35")]), BY_NAME["details"], FakeClock(), (secret,)).error
@@ -427,7 +428,7 @@ def test_a_refusal_behind_a_byte_order_mark(mark_and_encoding: tuple[str, str]) 
 NAMES = "Kari Nordmann, 48 05 95 28, kari@example.com"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "kind"),
     [
         (f"<?xml version='1.0'?><fault><name>{NAMES}</name></fault>", "XML of 93 bytes"),
@@ -482,7 +483,7 @@ def test_the_body_is_kept_redacted() -> None:
     assert error.body == ('{"errorCode":"61","errorMessage":"x","customer":{"email":[redacted]},"echo":"[redacted]"}')
 
 
-@pytest.mark.parametrize(
+@each_row(
     "header",
     [
         "-5",

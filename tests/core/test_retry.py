@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.samples import ORDER, TOKEN, operation
+from tests.support.rows import each_row
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.dialect import FailureKind
@@ -86,9 +87,9 @@ def play(call: PlayedCall, failures: tuple[FailureKind, ...], *, absent: bool) -
     return step
 
 
-@pytest.mark.parametrize("absent", [True, False])
-@pytest.mark.parametrize("can_ask", [True, False])
-@pytest.mark.parametrize("repeat", Repeat)
+@each_row("absent", [True, False])
+@each_row("can_ask", [True, False])
+@each_row("repeat", Repeat)
 def test_every_sequence_of_failures(repeat: Repeat, can_ask: bool, absent: bool) -> None:  # noqa: FBT001 - cases
     """No sequence breaks a rule about money, attempts, time or budget."""
     stories: list[tuple[FailureKind, ...]] = [(failure,) for failure in FailureKind]

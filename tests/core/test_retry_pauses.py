@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.rows import each_row
 from vipps_async.config import RetryPolicy
 from vipps_async.core.refusal import read_retry_after
 from vipps_async.core.retry import pause_before
@@ -34,7 +35,7 @@ def test_jitter_is_full() -> None:
     assert 0.9 < sum(draws) / len(draws) < 1.1
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (None, None),

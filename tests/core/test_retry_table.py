@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
+from tests.support.rows import each_row
 from vipps_async.core import retry
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import Repeat
@@ -65,8 +64,8 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("repeat", Repeat)
-@pytest.mark.parametrize("failure", FailureKind)
+@each_row("repeat", Repeat)
+@each_row("failure", FailureKind)
 def test_every_cell(failure: FailureKind, repeat: Repeat) -> None:
     """Each failure of each way of repeating leads to the step written down for it."""
     assert EXPECTED[failure, repeat] is step_after(failure, repeat)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rows import each_row
 from vipps_async import errors
 from vipps_async.core.stored_error import is_permanent, read_stored_error, write_stored_error
 from vipps_async.ecom.dialect import ECOM
@@ -28,7 +29,7 @@ def on_record(answer: bytes) -> Settlement:
     return Settlement(outcome=Outcome.REFUSED, answer=answer, settled_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 
 
-@pytest.mark.parametrize("cls", CLASSES)
+@each_row("cls", CLASSES)
 def test_every_class_comes_back_as_itself(cls: type[ApiError]) -> None:
     """Class, status, codes and advice survive; the text says since when it is on record and that nothing was sent."""
     error = cls("no", status=402, errors=(ErrorInfo("Payment", "61", "too much", "ctx"),), advice="ask details")
@@ -53,7 +54,7 @@ def test_codes_and_texts_of_any_kind_survive(infos: list[tuple[str, str, str, st
     assert again.errors == error.errors
 
 
-@pytest.mark.parametrize(
+@each_row(
     "answer",
     [
         b"",
@@ -99,7 +100,7 @@ FOREVER = {
 }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("group", "code"),
     [
         *((group, code) for group in ("Payment", "VippsError", "User", "Customer", "Merchant") for code in CODES),

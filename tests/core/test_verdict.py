@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.core.vipps_with_queue import HELD_BELOW, LAG_AT_MOST, Attempt, Course, Kind, Told, World, let_pass
+from tests.support.rows import each_row
 from vipps_async.core import verdict as module
 from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied
 from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide, effect_of
@@ -201,18 +202,18 @@ def decided(
     return decide(facts, now=now, settle_after=SETTLE_AFTER)
 
 
-@pytest.mark.parametrize("in_doubt", [-1, 0, 1, 9])
-@pytest.mark.parametrize("for_good", [False, True])
-@pytest.mark.parametrize("first", [None, HORIZON])
-@pytest.mark.parametrize("now", [BEGAN, LATE])
+@each_row("in_doubt", [-1, 0, 1, 9])
+@each_row("for_good", [False, True])
+@each_row("first", [None, HORIZON])
+@each_row("now", [BEGAN, LATE])
 def test_success_outranks_everything(in_doubt: int, for_good: bool, first: datetime | None, now: datetime) -> None:  # noqa: FBT001 - a parameter
     """A success in the history is the verdict, whatever else is known."""
     assert decided(Applied("it"), in_doubt=in_doubt, for_good=for_good, first=first, now=now) is Verdict.APPLIED
 
 
-@pytest.mark.parametrize("evidence", [None, ABSENT, FAILED, UNKNOWN])
-@pytest.mark.parametrize("in_doubt", [-1, 0])
-@pytest.mark.parametrize("now", [BEGAN, LATE])
+@each_row("evidence", [None, ABSENT, FAILED, UNKNOWN])
+@each_row("in_doubt", [-1, 0])
+@each_row("now", [BEGAN, LATE])
 def test_without_doubt_nothing_is_waited_for(evidence: Evidence[Any] | None, in_doubt: int, now: datetime) -> None:
     """With no attempt in doubt it is decided at once: for good only by a refusal that can never change."""
     assert decided(evidence, in_doubt=in_doubt, now=now) is Verdict.NOT_APPLIED
@@ -227,9 +228,9 @@ def test_doubt_without_evidence_stays(evidence: Evidence[Any] | None, for_good: 
     assert decided(evidence, for_good=for_good, first=HORIZON) is Verdict.OPEN
 
 
-@pytest.mark.parametrize("evidence", [ABSENT, FAILED])
-@pytest.mark.parametrize("for_good", [False, True])
-@pytest.mark.parametrize(
+@each_row("evidence", [ABSENT, FAILED])
+@each_row("for_good", [False, True])
+@each_row(
     ("began", "first", "now"),
     [
         (None, HORIZON, LATE),
@@ -254,9 +255,9 @@ def test_absence_proves_nothing_too_early(
     assert decided(evidence, for_good=for_good, began=began, first=first, now=now) is Verdict.OPEN
 
 
-@pytest.mark.parametrize("evidence", [ABSENT, FAILED])
-@pytest.mark.parametrize("first", [HORIZON, HORIZON + timedelta(hours=1)])
-@pytest.mark.parametrize("in_doubt", [1, 5])
+@each_row("evidence", [ABSENT, FAILED])
+@each_row("first", [HORIZON, HORIZON + timedelta(hours=1)])
+@each_row("in_doubt", [1, 5])
 def test_two_looks_beyond_the_horizon_decide(evidence: Evidence[Any], first: datetime, in_doubt: int) -> None:
     """Exactly a minute is enough, however many attempts were in doubt."""
     now = first + timedelta(minutes=1)
@@ -311,7 +312,7 @@ def _rows() -> list[list[str]]:
     return rows
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("verdict", "probable", "effect"),
     [
         (Verdict.REFUSED, False, Effect.NONE),

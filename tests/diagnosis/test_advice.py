@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.diagnosis.checked import ACCEPTED, KEYS, found
+from tests.support.rows import each_row
 from vipps_async.diagnosis.settings import check_environment, check_settings
 from vipps_async.sandbox import Fault, SandboxSettings
 from vipps_async.testing import Sandbox
@@ -12,7 +13,7 @@ from vipps_async.testing import Sandbox
 ALL = (*KEYS, "VIPPS_PROXY", "VIPPS_SYSTEM_NAME", "VIPPS_SYSTEM_PLUGIN_VERSION", "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "value", "advice"),
     [
         *((name, "", f"set {name} to what the Vipps portal shows") for name in KEYS),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import each_row
 from vipps_async.core.dialect import ErrorRule
 from vipps_async.ecom import errors as ecom
 from vipps_async.epayment import errors as epayment
@@ -54,7 +55,7 @@ def test_the_catalogue_has_exactly_the_codes_that_the_library_knows() -> None:
     assert {(api, code) for api, codes in ROWS.items() for code in codes} == {(api, code) for api, code, _ in _known()}
 
 
-@pytest.mark.parametrize(("api", "code", "rule"), KNOWN)
+@each_row(("api", "code", "rule"), KNOWN)
 def test_each_row_says_what_the_library_does(api: str, code: str, rule: ErrorRule) -> None:
     """Class, advice, doubt and repetition are those of the rule; nothing settles nothing and says that none moved."""
     row = ROWS[api][code]

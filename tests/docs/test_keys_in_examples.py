@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.support.rows import each_row
 
 PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "examples").rglob("*.md")]
@@ -41,13 +41,13 @@ def _blocks(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+@each_row("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_what_a_page_shows_has_a_key(page: Path) -> None:
     """Each capture and refund of a page gives an idempotency key, or says why it has none."""
     assert [call for block in _blocks(page) for call in _calls_without_a_key(block)] == []
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.relative_to(PROJECT)))
+@each_row("example", EXAMPLES, ids=lambda example: str(example.relative_to(PROJECT)))
 def test_what_an_example_runs_has_a_key(example: Path) -> None:
     """Each capture and refund of an example gives an idempotency key."""
     assert list(_calls_without_a_key(example.read_text("utf-8"))) == []

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from tests.ecom.scripted_runner import ScriptedRunner, body_of, refusal
+from tests.support.rows import each_row
 from vipps_async import (
     AirlineData,
     CaptureResult,
@@ -160,7 +161,7 @@ async def test_express_with_both_kinds_of_shipping(ecom: EcomApi, runner: Script
 DYNAMIC = ExpressCheckout(consent_removal_prefix=CONSENT, shipping_details_prefix="https://example.com/shipping")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("parameter", "arguments"),
     [
         ("order_id", {"order_id": "a/../b"}),
@@ -307,8 +308,8 @@ async def test_each_call_makes_a_key(ecom: EcomApi, runner: ScriptedRunner, name
     assert keys[0] != keys[1]
 
 
-@pytest.mark.parametrize("name", ["capture", "refund"])
-@pytest.mark.parametrize(
+@each_row("name", ["capture", "refund"])
+@each_row(
     ("parameter", "arguments"),
     [
         ("order_id", {"order_id": ".."}),

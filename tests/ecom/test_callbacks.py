@@ -15,6 +15,7 @@ from attrs import evolve
 
 from tests.contract.schema import CONTRACT, conform
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, PERSONAL, QUESTION, REGULAR, TOKEN, as_body, with_info
+from tests.support.rows import each_row
 from vipps_async import ShippingDetails, nok
 from vipps_async.ecom.dialect import CALLBACK
 from vipps_async.errors import CallbackError, ErrorInfo, InvalidInputError
@@ -183,7 +184,7 @@ def test_an_error_text_is_cleaned() -> None:
     assert read(body).error_info == ErrorInfo("", "45", "[redacted] did not act")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "reason"),
     [
         (b"", "not JSON"),
@@ -265,7 +266,7 @@ def test_the_largest_body() -> None:
 # -- who may call ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "headers",
     [
         {},
@@ -307,7 +308,7 @@ def test_tokens_can_be_changed_without_a_gap() -> None:
         source.check_headers([("authorization", "older")])
 
 
-@pytest.mark.parametrize(
+@each_row(
     "tokens", ["", [], [""], ["good", ""], (), None, b"bytes", [b"bytes"], {"a": "b"}, 5, "a\nb", "x" * 256, [None]]
 )
 def test_no_token_never_means_everybody(tokens: Any) -> None:
@@ -356,7 +357,7 @@ def test_paths_with_an_order(path: str, kind: type) -> None:
     assert (type(event), event.order_id) == (kind, "acme-1")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path",
     [
         "",
@@ -378,7 +379,7 @@ def test_paths_that_vipps_does_not_call(path: str) -> None:
     assert refusal(path=path).status == 404
 
 
-@pytest.mark.parametrize("order_id", ["a_b", "a%2Fb", "..", "%2e%2e", "a" * 51, "a%0A", "%", "%zz", "æ"])
+@each_row("order_id", ["a_b", "a%2Fb", "..", "%2e%2e", "a" * 51, "a%0A", "%", "%zz", "æ"])
 def test_paths_with_what_is_no_order_id(order_id: str) -> None:
     """An order id that could not be one is answered 400, and is not repeated."""
     error = refusal(path=f"/v2/payments/{order_id}")
@@ -418,7 +419,7 @@ def test_user_ids_however_they_are_encoded(written: str) -> None:
     assert removal(written) == ConsentRemoval(user_id=USER_ID)
 
 
-@pytest.mark.parametrize("written", ["%20", "a%0A", "a b", "a=b", "===", "x" * 101, "%E6", "%25252525", "..%2e"])
+@each_row("written", ["%20", "a%0A", "a b", "a=b", "===", "x" * 101, "%E6", "%25252525", "..%2e"])
 def test_what_is_no_user_id(written: str) -> None:
     """What is no base64 is answered 400, and is not repeated."""
     error = refusal(b"", path=f"/v2/consents/{written}", method="DELETE")

@@ -9,6 +9,7 @@ from attrs import define
 
 from tests.ecom.payments import details, entry
 from tests.ecom.scripted_runner import ScriptedRunner
+from tests.support.rows import each_row
 from vipps_async import EcomApi, PaymentDetails
 from vipps_async.config import Environment
 from vipps_async.errors import OrderNotFoundError, OutcomeUnknown
@@ -51,7 +52,7 @@ def claim(status: str | None = "RESERVED", amount: int | None = 49900, msn: str 
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "found"),
     [
         ("RESERVED", RESERVED),
@@ -75,7 +76,7 @@ async def test_details_agree(status: str | None, found: PaymentDetails) -> None:
     assert await claim(status).confirm(Session(found)) == Confirmed(details=found)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "found"),
     [
         ("RESERVED", INITIATED),

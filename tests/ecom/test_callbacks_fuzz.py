@@ -17,6 +17,7 @@ import pytest
 from attrs import evolve
 
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, QUESTION, REGULAR, TOKEN, as_body
+from tests.support.rows import each_row
 from vipps_async.ecom.dialect import CALLBACK, CONSENT_REMOVAL
 from vipps_async.errors import CallbackError
 from vipps_async.receiver import ConsentRemoval, EcomCallbacks, PaymentUpdate, Receiver
@@ -160,7 +161,7 @@ def test_nothing_but_a_callback_error_comes_out() -> None:
     assert slowest < LONGEST_WORK
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "body"),
     [
         ("/v2/payments/" * 20_000 + "a", b"{}"),

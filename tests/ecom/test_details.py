@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from tests.ecom.payments import details, entry, summary
+from tests.support.rows import each_row
 from vipps_async import Address, OperationName, PaymentDetails, UserDetails
 from vipps_async.core.converter import UnreadableAnswer, decode
 
@@ -23,7 +24,7 @@ def facts(found: PaymentDetails) -> tuple[bool, bool, bool, bool]:
     return found.is_approved, found.is_reserved, found.is_captured, found.is_cancelled
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("history", "expected"),
     [
         ([], (False, False, False, False)),
@@ -47,7 +48,7 @@ def test_the_state_of_a_payment(history: list[Any], expected: tuple[bool, bool, 
     assert expected == facts(details(*history))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("history", "is_refused", "has_outcome"),
     [
         ([INITIATE], False, False),
@@ -208,7 +209,7 @@ def test_what_decides_nothing_never_sinks_details(name: str) -> None:
     assert only.amount == 100
 
 
-@pytest.mark.parametrize(
+@each_row(
     "changes",
     [
         {"orderId": ["acme-1"]},

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import each_row
 from vipps_async import AirlineData, ExpressCheckout, ShippingDetails, dkk, nok
 from vipps_async.errors import InvalidInputError
 
@@ -35,7 +36,7 @@ def test_shipping_cost_is_kroner() -> None:
     assert [Decimal("49.00")] * 2 == [shipping(shipping_cost=cost).shipping_cost for cost in (nok("49"), 4_900)]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("parameter", "fields"),
     [
         ("shipping_cost", {"shipping_cost": 49.0}),
@@ -58,7 +59,7 @@ def test_shipping_refuses(parameter: str, fields: dict[str, Any]) -> None:
     assert parameter == caught.value.parameter
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("parameter", "fields"),
     [
         ("express", {}),

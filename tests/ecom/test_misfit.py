@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import each_row
 from vipps_async.core.operation import AuditInfo, Call
 from vipps_async.core.unread_fields import unknown_words
 from vipps_async.ecom.enums import TransactionStatus
@@ -45,18 +46,18 @@ def misfit(
     return found
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "status"),
     [("capture", "Captured"), ("capture", "SALE"), ("refund", "Refund"), ("cancel", "Cancelled"), ("cancel", "VOID")],
 )
-@pytest.mark.parametrize("asked", [100, None])
+@each_row("asked", [100, None])
 def test_what_was_asked_for_fits(name: str, status: str, asked: int | None) -> None:
     """The operation's own words with its amount, or any amount where all was asked for."""
     assert misfit(name, status, asked=asked) is None
 
 
-@pytest.mark.parametrize("name", NAMED)
-@pytest.mark.parametrize("status", ["Failed", "Rejected", "Declined", "RESERVE", "Pending", "Expired"])
+@each_row("name", NAMED)
+@each_row("status", ["Failed", "Rejected", "Declined", "RESERVE", "Pending", "Expired"])
 def test_a_word_of_failure_or_of_another_state(name: str, status: str) -> None:
     """A known word for something else does not fit."""
     assert misfit(name, status) is not None
@@ -100,8 +101,8 @@ def test_a_known_word_and_what_does_not_fit_are_not_counted(
     assert not caplog.records
 
 
-@pytest.mark.parametrize("name", NAMED)
-@pytest.mark.parametrize("moved", [99, 101, 0])
+@each_row("name", NAMED)
+@each_row("moved", [99, 101, 0])
 def test_another_amount(name: str, moved: int) -> None:
     """More or less than was asked for does not fit, and both amounts are named."""
     status = {"capture": "Captured", "refund": "Refund", "cancel": "Cancelled"}[name]
@@ -131,8 +132,8 @@ def test_a_cancel_after_which_something_can_be_captured(status: str | None) -> N
     assert misfit("cancel", status, asked=None, sums=left(0)) is None
 
 
-@pytest.mark.parametrize("name", ["capture", "refund"])
-@pytest.mark.parametrize(("moved", "fits"), [(0, False), (1, True), (500, True), (501, False)])
+@each_row("name", ["capture", "refund"])
+@each_row(("moved", "fits"), [(0, False), (1, True), (500, True), (501, False)])
 def test_where_all_that_remains_was_asked_for_the_sums_bound_it(name: str, moved: int, *, fits: bool) -> None:
     """Without an amount to hold it against, it is more than nothing and no more than was moved in all."""
     sums = TransactionSummary(

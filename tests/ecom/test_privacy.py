@@ -14,6 +14,7 @@ import vipps_async.ecom.requests
 import vipps_async.ecom.responses
 import vipps_async.userinfo
 from tests.ecom.scripted_runner import ScriptedRunner
+from tests.support.rows import each_row
 from vipps_async import AirlineData, EcomApi
 from vipps_async.errors import InvalidInputError
 
@@ -88,7 +89,7 @@ def filled(model: type[Any]) -> Any:
     return made
 
 
-@pytest.mark.parametrize("model", MODELS)
+@each_row("model", MODELS)
 def test_reprs_show_nothing_personal(model: type[Any]) -> None:
     """The repr of a model has none of its fields but those that anybody may see."""
     assert CANARY not in repr(filled(model))

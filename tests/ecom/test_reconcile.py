@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from tests.ecom.payments import details, entry, summary
+from tests.support.rows import each_row
 from vipps_async import CancelResult, CaptureResult, InitiatedPayment, PaymentDetails, RefundResult
 from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Reconciliation, Repeat, SettledBy
 from vipps_async.ecom.operations import CAPTURE, REFUND
@@ -181,7 +182,7 @@ def test_an_order_that_vipps_does_not_know(reconciliation: Reconciliation[Any, P
     assert NotApplied("Vipps does not know the order") == reconciliation.interpret_refusal(unknown)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "error",
     [
         OrderNotFoundError("no", status=404),
@@ -190,7 +191,7 @@ def test_an_order_that_vipps_does_not_know(reconciliation: Reconciliation[Any, P
         ApiError("no", status=500),
     ],
 )
-@pytest.mark.parametrize("reconciliation", ALL)
+@each_row("reconciliation", ALL)
 def test_any_other_refusal_decides_nothing(
     reconciliation: Reconciliation[Any, PaymentDetails], error: ApiError
 ) -> None:

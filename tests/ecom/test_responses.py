@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.support.rows import each_row
 from vipps_async import (
     CancelResult,
     CaptureResult,
@@ -84,8 +85,8 @@ def test_an_answer_about_nothing(cls: type[Any]) -> None:
         decode(b'{"statusCode":401,"message":"no"}', cls)
 
 
-@pytest.mark.parametrize("cls", RESULTS)
-@pytest.mark.parametrize("name", ["timeStamp", "transactionId", "transactionText"])
+@each_row("cls", RESULTS)
+@each_row("name", ["timeStamp", "transactionId", "transactionText"])
 def test_what_decides_nothing_never_sinks_a_result(cls: type[Any], name: str) -> None:
     """One optional field that cannot be read is None; the money that moved is told all the same."""
     body = {"orderId": "acme-1", "transactionInfo": INFO | {name: [1.5]}, "paymentInstrument": ["Visa"]}
@@ -99,8 +100,8 @@ def test_what_decides_nothing_never_sinks_a_result(cls: type[Any], name: str) ->
     assert getattr(result.transaction, attribute[name]) is None
 
 
-@pytest.mark.parametrize("cls", RESULTS)
-@pytest.mark.parametrize(
+@each_row("cls", RESULTS)
+@each_row(
     ("changes", "reason"),
     [
         ({"orderId": ["acme-1"]}, "orderId is not a text"),

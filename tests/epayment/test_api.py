@@ -14,6 +14,7 @@ from tests.epayment.creations import EVERYTHING
 from tests.epayment.payments import event, events, payment
 from tests.epayment.service import EpaymentService
 from tests.epayment.sessions import ORDER, opened
+from tests.support.rows import each_row
 from vipps_async import (
     ConfigurationError,
     CreatedPayment,
@@ -63,8 +64,8 @@ async def test_a_key_of_yours(epayment: EpaymentApi, runner: ScriptedRunner, nam
     assert runner.calls[0].audit.origin is KeyOrigin.GIVEN
 
 
-@pytest.mark.parametrize("name", ["capture", "refund"])
-@pytest.mark.parametrize(
+@each_row("name", ["capture", "refund"])
+@each_row(
     ("parameter", "arguments"),
     [
         ("amount", {"amount": None}),
@@ -100,10 +101,8 @@ REFERENCES: list[Callable[[EpaymentApi, Any], Awaitable[object]]] = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(REFERENCES)))
-@pytest.mark.parametrize(
-    "reference", ["", "a/../../b", "a" * 65, "order no 1", "order-12\n", "ørdre-123", 12345678, None]
-)
+@each_row("number", range(len(REFERENCES)))
+@each_row("reference", ["", "a/../../b", "a" * 65, "order no 1", "order-12\n", "ørdre-123", 12345678, None])
 async def test_what_is_no_reference(epayment: EpaymentApi, runner: ScriptedRunner, number: int, reference: Any) -> None:
     """Every method refuses it, so that no other path is ever asked for."""
     error = await refusal(runner, REFERENCES[number](epayment, reference))

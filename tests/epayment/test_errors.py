@@ -8,6 +8,7 @@ import pytest
 
 from tests.core.fake_clock import FakeClock
 from tests.epayment.service import problem
+from tests.support.rows import each_row
 from vipps_async import errors
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.refusal import Refusal, read_refusal
@@ -96,7 +97,7 @@ def read(response: Response, verb: str = "capture") -> Refusal:
     return read_refusal(response, VERBS[verb], FakeClock(), ("canary-secret",))
 
 
-@pytest.mark.parametrize(("code", "verb", "status", "kind", "facts"), ROWS)
+@each_row(("code", "verb", "status", "kind", "facts"), ROWS)
 def test_each_code(code: str, verb: str, status: int, kind: str, facts: set[str]) -> None:
     """It has its class, advice and trace id, and says truly whether money may have moved."""
     found = read(problem(status, code), verb)
@@ -110,10 +111,8 @@ def test_each_code(code: str, verb: str, status: int, kind: str, facts: set[str]
     assert str(error.errors[0]) == f"ErrorCode {code}: No. (context id trace-1)"
 
 
-@pytest.mark.parametrize(
-    ("code", "verb", "kind"), [(code, verb, kind) for code, verb, _, kind, _ in ROWS if code != "3010"]
-)
-@pytest.mark.parametrize("status", [400, 403, 404, 409, 422])
+@each_row(("code", "verb", "kind"), [(code, verb, kind) for code, verb, _, kind, _ in ROWS if code != "3010"])
+@each_row("status", [400, 403, 404, 409, 422])
 def test_the_status_is_data(code: str, verb: str, kind: str, status: int) -> None:
     """Few statuses are published, so the code decides, whatever the status is."""
     error = read(problem(status, code), verb).error
@@ -140,7 +139,7 @@ def test_a_till_can_fall_back() -> None:
     assert "WEB_REDIRECT" in error.advice
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("response", "verb", "failure", "retryable"),
     [
         (problem(400, "6090"), "capture", FailureKind.REFUSED, False),

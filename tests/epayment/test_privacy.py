@@ -11,6 +11,7 @@ import pytest
 import vipps_async.epayment.responses
 from tests.epayment.service import EpaymentService, money, problem
 from tests.epayment.sessions import ORDER, opened
+from tests.support.rows import each_row
 from vipps_async import MemoryJournal, VippsError, nok
 from vipps_async.testing import answer
 
@@ -49,7 +50,7 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@each_row("model", MODELS)
 def test_reprs_show_public_fields_only(model: type[Any]) -> None:
     """Each field that is not public is left out of its model's repr."""
     for field in attrs.fields(model):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.epayment.payments import aggregate, event, events, payment
+from tests.support.rows import each_row
 from vipps_async import (
     ApiError,
     CancelledPayment,
@@ -122,7 +123,7 @@ def test_an_event_without_a_key_decides_nothing(key: str | None) -> None:
     assert isinstance(refund(AUTHORIZED, event("CAPTURED", 10000, key)), NotApplied)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("others", "capture_excluded", "refund_excluded"),
     [
         ([event("CAPTURED", 49900, "other")], True, False),
@@ -168,8 +169,8 @@ def test_a_payment_of_another_amount_is_not(amount: Any) -> None:
     assert found.excluded
 
 
-@pytest.mark.parametrize("only", [True, False])
-@pytest.mark.parametrize(
+@each_row("only", [True, False])
+@each_row(
     ("state", "sums", "amount"),
     [
         ("TERMINATED", aggregate(cancelled=49900), nok(499)),
@@ -187,7 +188,7 @@ def test_a_cancelled_payment(state: str, sums: Any, amount: Any, *, only: bool) 
     assert CANCEL.misfit(None, found.result) is None  # type: ignore[arg-type]  # it looks at the result alone
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("state", "sums", "only", "excluded"),
     [
         ("CREATED", None, False, False),
@@ -225,7 +226,7 @@ def test_a_payment_that_vipps_does_not_know(reconciliation: Reconciliation[Any, 
     assert NotApplied("Vipps does not know the payment") == reconciliation.interpret_refusal(unknown)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "error",
     [
         OrderNotFoundError("no", status=404),
@@ -234,7 +235,7 @@ def test_a_payment_that_vipps_does_not_know(reconciliation: Reconciliation[Any, 
         ApiError("no", status=500),
     ],
 )
-@pytest.mark.parametrize("reconciliation", EVERY)
+@each_row("reconciliation", EVERY)
 def test_any_other_refusal_decides_nothing(reconciliation: Reconciliation[Any, Any], error: ApiError) -> None:
     """A bare 404 may come from a gateway, and other errors say nothing about the payment."""
     assert isinstance(reconciliation.interpret_refusal(error), Inconclusive)

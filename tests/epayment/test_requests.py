@@ -20,6 +20,7 @@ from tests.epayment.creations import (
     option,
     receipt,
 )
+from tests.support.rows import each_row
 from vipps_async import InvalidInputError, Money, Scope, dkk, eur, nok
 from vipps_async.core.converter import encode
 from vipps_async.epayment.request_bodies import CreatePaymentRequest, MerchantLegalLinks, QrFormat
@@ -281,7 +282,7 @@ def test_metadata_at_its_bounds() -> None:
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("parameter", "value"),
     [
         ("reference", None),
@@ -377,7 +378,7 @@ def test_each_rule(parameter: str, value: Any) -> None:
     assert refused(**{**further, parameter: value}).parameter == parameter
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("parameter", "arguments"),
     [
         # The flow and what it needs.
@@ -521,7 +522,7 @@ def test_no_next_attempt(parameter: str, reference: str, attempt: Any) -> None:
 CANARY = "canary-4"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "arguments",
     [
         {"phone_number": "4712345678"},
@@ -549,7 +550,7 @@ def test_secrets() -> None:
     assert create().secrets == ()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "arguments",
     [
         {"phone_number": f"+{CANARY}"},

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from tests.epayment.creations import line, receipt
+from tests.support.rows import each_row
 from vipps_async import InvalidInputError, Money, dkk, nok
 from vipps_async.core.converter import encode
 from vipps_async.epayment.receipt import Barcode, BottomLine, OrderLine, PaymentSources, Receipt, UnitInfo
@@ -44,7 +45,7 @@ def test_units(word: QuantityUnit) -> None:
     assert unit(quantity_unit=word) == unit(quantity_unit=word.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("parameter", "make"),
     [
         ("quantity", lambda: unit(quantity=2.0)),
@@ -114,7 +115,7 @@ def test_each_rule(parameter: str, make: Any) -> None:
     assert caught.value.parameter == parameter
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("lines", "end"),
     [
         ([line(), line(total_amount=dkk(10))], {}),

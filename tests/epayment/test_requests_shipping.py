@@ -8,13 +8,14 @@ import orjson
 import pytest
 
 from tests.epayment.creations import dynamic, fixed, group, option
+from tests.support.rows import each_row
 from vipps_async import InvalidInputError, Money, nok
 from vipps_async.core.converter import encode
 from vipps_async.epayment.request_enums import ShippingBrand, ShippingType
 from vipps_async.epayment.shipping import DynamicOptions, Shipping, ShippingGroup
 
 
-@pytest.mark.parametrize("brand", list(ShippingBrand))
+@each_row("brand", list(ShippingBrand))
 def test_brands(brand: ShippingBrand) -> None:
     """Each brand goes by its member and by its text."""
     assert orjson.loads(encode(group(brand=brand))) == orjson.loads(encode(group(brand=brand.value)))
@@ -39,7 +40,7 @@ def test_one_default_in_each_group() -> None:
     fixed(group(chosen, option("letter"), is_default=True), group(chosen, brand="DHL", is_default=False))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("parameter", "make"),
     [
         ("id", lambda: option(id="")),

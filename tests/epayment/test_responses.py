@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.epayment.payments import aggregate, event, events, payment
 from tests.epayment.service import money
+from tests.support.rows import each_row
 from vipps_async import (
     Aggregate,
     CancelledPayment,
@@ -39,7 +40,7 @@ ADJUSTED = {
 RESULTS: list[type[Any]] = [CapturedPayment, RefundedPayment, CancelledPayment]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("sums", "to_capture", "to_refund", "in_full"),
     [
         (aggregate(), 0, 0, False),
@@ -52,7 +53,7 @@ RESULTS: list[type[Any]] = [CapturedPayment, RefundedPayment, CancelledPayment]
         (aggregate(49900, 49900, 50000), 0, 0, True),
     ],
 )
-@pytest.mark.parametrize("cls", [Payment, *RESULTS])
+@each_row("cls", [Payment, *RESULTS])
 def test_what_is_left(cls: type[Any], sums: Any, to_capture: int, to_refund: int, *, in_full: bool) -> None:
     """Never less than nothing, on a payment and on each result."""
     found = decode(orjson.dumps(ADJUSTED | {"aggregate": sums}), cls)
@@ -124,10 +125,10 @@ def test_states(state: PaymentState, *, has_outcome: bool) -> None:
     assert found.is_cancelled is (state is PaymentState.TERMINATED)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name", ["paymentMethod", "profile", "pspReference", "metadata", "shippingDetails", "userDetails", "redirectUrl"]
 )
-@pytest.mark.parametrize("value", [[1.5], 1.5, {"type": [1.5], "sub": 1.5, "address": 1.5}, None])
+@each_row("value", [[1.5], 1.5, {"type": [1.5], "sub": 1.5, "address": 1.5}, None])
 def test_what_decides_nothing_never_sinks_a_payment(name: str, value: Any) -> None:
     """One field that cannot be read is None; state and sums are told all the same."""
     found = payment(**{name: value})
@@ -137,8 +138,8 @@ def test_what_decides_nothing_never_sinks_a_payment(name: str, value: Any) -> No
         assert getattr(found, attribute) is None
 
 
-@pytest.mark.parametrize("cls", [Payment, *RESULTS])
-@pytest.mark.parametrize(
+@each_row("cls", [Payment, *RESULTS])
+@each_row(
     ("changes", "reason"),
     [
         ({"reference": None}, "reference is missing"),

@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 
 from tests.faults.audit import Asked, Moved, Noted, Paid, Told, Verdict, audit, told_by_error
+from tests.support.rows import each_row
 from vipps_async import Outcome
 from vipps_async.errors import Effect, OrderLockedError
 
@@ -37,7 +38,7 @@ def test_a_cancel_that_is_called_done_while_nothing_ended_is_lost() -> None:
     assert audit([_ORDER, cancel], [_paid()], [_ORDER_NOTED, _noted("cancel", "cancel 0", Outcome.DONE)]).lost == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("told", "moved", "outcome", "figure"),
     [
         (Told(Verdict.DONE), [], Outcome.DONE, "lost"),
@@ -62,7 +63,7 @@ def test_what_does_not_agree_is_blamed(told: Told, moved: list[int], outcome: Ou
 _UNDOUBTED = Told(Verdict.UNKNOWN, error="OutcomeUnknown", effect="POSSIBLE", call=3, doubtful=False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "told", "journalled", "figure"),
     [
         # No attempt was in doubt, in this call or before it.

@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from tests.journals.material import LONG, MOMENT, MSN, Shelf, all_open, all_recent, begin_all, intent, only, settlement
+from tests.support.rows import each_row
 from vipps_async import (
     AcquireResult,
     Attempts,
@@ -818,7 +819,7 @@ class TestLife:
 class TestIntent:
     """What an intent may hold."""
 
-    @pytest.mark.parametrize(
+    @each_row(
         "changes",
         [
             {"key": ""},

@@ -23,6 +23,7 @@ from tests.journals.children import output_of
 from tests.journals.material import LONG, all_open, all_recent, begin_all, intent, only, settlement
 from tests.missing import MUST_VARIABLE
 from tests.support.postgres import DSN_VARIABLE, started_server
+from tests.support.rows import each_row
 from vipps_async import AcquireResult, Intent, KeyOrigin, PostgresJournal
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
 from vipps_async.journals.postgres import sql as statements
@@ -53,7 +54,7 @@ class TestSettings:
         assert "canary" not in str(caught.value)
         assert caught.value.__cause__ is None
 
-    @pytest.mark.parametrize(
+    @each_row(
         "settings",
         [
             {"schema": "Shop"},

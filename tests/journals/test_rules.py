@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve
 
 from tests.journals.material import MOMENT, intent, settlement
+from tests.support.rows import each_row
 from vipps_async.journals.entries import Attempts, Entry, Intent, KeyOrigin, Outcome
 from vipps_async.journals.protocol import AcquireResult
 from vipps_async.journals.rules import (
@@ -127,8 +128,8 @@ MAY_FOLLOW = {
 }
 
 
-@pytest.mark.parametrize("first", Outcome)
-@pytest.mark.parametrize("second", Outcome)
+@each_row("first", Outcome)
+@each_row("second", Outcome)
 def test_the_first_final_outcome_stays(first: Outcome, second: Outcome) -> None:
     """But for what Vipps has done, which outranks a refusal."""
     before = entry(settlement=settlement(first))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.mutants.money import MUTANTS
 from tests.mutants.mutant import ROOT, Mutant
+from tests.support.rows import each_row
 
 
 def test_there_are_enough() -> None:
@@ -13,7 +12,7 @@ def test_there_are_enough() -> None:
     assert len({(each.file, each.old, each.new) for each in MUTANTS}) == len(MUTANTS) >= 100
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+@each_row("mutant", MUTANTS, ids=str)
 def test_each_mutant_changes_one_place(mutant: Mutant) -> None:
     """Its old text occurs exactly once, what it makes is a program, and the tests it names exist."""
     text = (ROOT / "vipps_async" / mutant.file).read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ import pytest
 from tests.ecom.callback_bodies import PERSONAL, QUESTION, TOKEN, with_info
 from tests.receiver.served import KEYS, at_work, receiver_of
 from tests.receiver.shop import METHODS, Shop, until
+from tests.support.rows import each_row
 from vipps_async import ConfigurationError, InvalidInputError, VippsSession
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.receiver import ANYONE_MAY_CALL, EcomCallbacks, Limits, Receiver
@@ -312,7 +313,7 @@ async def test_kinds_without_a_handler(shop: Shop) -> None:
         assert (await served.receive(b"", method="DELETE", path=CONSENT)).status == 404
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options",
     [
         {"max_handlers": 0},

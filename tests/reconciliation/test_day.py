@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from tests.support.rows import each_row
 from vipps_async import ConfigurationError, InvalidInputError, MemoryJournal, SqliteJournal
 from vipps_async.journals.entries import Intent, Outcome, Settlement
 from vipps_async.reconciliation import Day, entries_of_day
@@ -30,7 +31,7 @@ INTENT = Intent(
 )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "zone", "hours", "begins"),
     [
         ("2026-11-27", "Europe/Oslo", 24, "2026-11-26T23:00"),
@@ -62,7 +63,7 @@ def test_a_day_says_what_it_means() -> None:
     assert str(Day.of("2026-11-27", "UTC", now=NOW)) == "2026-11-27 (UTC)"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text", ["2026-11-29", "2026-13-01", "27.11.2026", "20261127", "2026-11-27T00:00", "tomorrow", "", "0001-01-01"]
 )
 def test_what_is_no_day_is_refused(text: str) -> None:

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from tests.support.norwegian_spreadsheet import open_csv
+from tests.support.rows import each_row
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.reconciliation import ComparedOperation, Comparison
 from vipps_async.reconciliation.report import WHAT_TO_DO, Sum, columns, sums_of, write_day_report
@@ -53,7 +54,7 @@ def test_every_kind_is_among_them() -> None:
     assert [kind for kind in Comparison if not WHAT_TO_DO[kind]] == [Comparison.AGREES, Comparison.REPEATED]
 
 
-@pytest.mark.parametrize("case", KINDS)
+@each_row("case", KINDS)
 def test_each_kind_of_row(tmp_path: Path, case: tuple[Any, ...]) -> None:
     """What was asked, what the journal has, what Vipps has, and what Vipps has less each; in kroner that add up."""
     kind, asked, journal, vipps, *differences = case

@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from tests.batch.shop import MSN, stock, stock_one
+from tests.support.rows import each_row
 from vipps_async import MemoryJournal, RetryPolicy, VippsError, nok
 from vipps_async.core.payment_api import HistoryEntry
 from vipps_async.ecom.details import PaymentDetails
@@ -270,7 +271,7 @@ def known(key: str, amount: int | None, outcome: Outcome | None = Outcome.DONE, 
     return KnownOperation(**facts, amount=amount, outcome=outcome)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("history", "journal", "expected"),
     [
         ([entry(5, "a")], [known("a", 5)], []),

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from tests.sandbox.driver import MSN, Merchant, merchant_at
+from tests.support.rows import each_row
 from vipps_async import OrderNotFoundError
 from vipps_async.sandbox import SandboxServer, State
 from vipps_async.sandbox.network.request_filter import RequestFilter
@@ -116,7 +117,7 @@ EVERY_ROUTE = (
 )
 
 
-@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+@each_row(("method", "path"), EVERY_ROUTE)
 async def test_no_route_is_to_be_had_under_a_foreign_name(merchant: Merchant, method: str, path: str) -> None:
     """A web page that has brought its own name to this address reaches no route, be it the API's or a page's."""
     for foreign in ("evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::1", ""):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at
+from tests.support.rows import each_row
 from vipps_async.sandbox import Fault, SandboxServer, SandboxSettings, State
 from vipps_async.sandbox.pages import dashboard as dashboard_module
 
@@ -315,7 +316,7 @@ async def test_faults_are_scripted_and_cleared(sandbox: SandboxServer, merchant:
     assert not sandbox.faults.active
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("control", "form"),
     [
         ("script", {"operation": "capture", "fault": "NONE", "times": "1"}),

@@ -11,6 +11,7 @@ import pytest
 
 from tests.sandbox.driver import MSN, Answer, Merchant
 from tests.sandbox.epayment_driver import PAYMENTS, REFERENCE, Epayment, code, fields
+from tests.support.rows import each_row
 from vipps_async.sandbox import SandboxError, SandboxServer
 
 LINE = {"name": "Socks", "id": "1", "totalAmount": 49_900, "totalAmountExcludingTax": 39_920, "totalTaxAmount": 9_980}
@@ -97,14 +98,14 @@ BAD_FIELDS = {
 }
 
 
-@pytest.mark.parametrize(("parts", "wanted"), CODED.values(), ids=CODED)
+@each_row(("parts", "wanted"), CODED.values(), ids=CODED)
 async def test_codes_of_what_is_refused(sandbox: SandboxServer, shop: Epayment, parts: Any, wanted: str) -> None:
     """Each in a problem, and no payment is made."""
     assert code(await shop.create(**parts)) == wanted
     assert sandbox.payments == ()
 
 
-@pytest.mark.parametrize(("parts", "field"), BAD_FIELDS.values(), ids=BAD_FIELDS)
+@each_row(("parts", "field"), BAD_FIELDS.values(), ids=BAD_FIELDS)
 async def test_fields_of_what_is_refused(sandbox: SandboxServer, shop: Epayment, parts: Any, field: str) -> None:
     """Each by its name in the extra details, and no payment is made."""
     answer = await shop.create(**parts)
@@ -113,9 +114,7 @@ async def test_fields_of_what_is_refused(sandbox: SandboxServer, shop: Epayment,
     assert sandbox.payments == ()
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'"text"', b"NaN", b'{"a": 1, "a": 2}', b'{"a": "\\ud800"}', b"\xff"]
-)
+@each_row("body", [b"", b"{", b"[]", b'"text"', b"NaN", b'{"a": 1, "a": 2}', b'{"a": "\\ud800"}', b"\xff"])
 async def test_bodies_that_are_no_object(shop: Epayment, body: bytes) -> None:
     """400 for each, in the API's shape: never 500."""
     answer = await shop.post(PAYMENTS, body)

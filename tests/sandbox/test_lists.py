@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at
+from tests.support.rows import each_row
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.ledger.settings import SandboxSettings, SettingsError
@@ -139,7 +140,7 @@ async def test_settings_show_no_secret_and_go_back(merchant: Merchant) -> None:
     assert (await merchant.details("acme-1")).status == 404
 
 
-@pytest.mark.parametrize(
+@each_row(
     "wrong",
     [
         [],

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.rows import each_row
 from vipps_async.sandbox.wire.ecom_bodies import (
     check_order_id,
     check_request_id,
@@ -113,7 +114,7 @@ def test_a_phone_number_may_be_a_number() -> None:
     assert read_approval({"customerPhoneNumber": 91234567}) == ("91234567", None)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("place", "value"),
     [
         ("customerInfo", MISSING),
@@ -281,7 +282,7 @@ def test_a_sales_unit_given_as_a_number_answers_500() -> None:
     assert (caught.value.status, _codes(caught.value)) == (500, [("VippsError", "99")])
 
 
-@pytest.mark.parametrize(
+@each_row(
     "number",
     [
         *(
@@ -416,7 +417,7 @@ def test_what_is_no_json_object_is_refused(body: bytes, content_type: str, code:
     assert (caught.value.status, _codes(caught.value)) == (status, [("InvalidRequest", code)])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "reason"),
     [
         (b'{\n  "a": 1,\n}', "the comma in line 2 stands before }, where JSON takes none"),

@@ -14,6 +14,7 @@ from aiohttp import client_exceptions, http_exceptions, streams
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from tests.support.rows import each_row
 from vipps_async import AiohttpTransport
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
@@ -133,14 +134,14 @@ def test_no_exception_of_aiohttp_slips_by() -> None:
     assert {kind.__name__ for kind in OF_AIOHTTP if not issubclass(kind, TRANSPORT_EXCEPTIONS)} == NEVER_RAISED
 
 
-@pytest.mark.parametrize("kind", [*RAISED, *OF_PYTHON], ids=lambda kind: kind.__name__)
+@each_row("kind", [*RAISED, *OF_PYTHON], ids=lambda kind: kind.__name__)
 def test_the_witness_decides_and_never_the_class(kind: type[Exception]) -> None:
     """Any exception means "not sent" if nothing was written, and "unknown" if something was."""
     assert type(map_exception(_instance(kind), _at(sent=False))) is RequestNotSent
     assert type(map_exception(_instance(kind), _at(sent=True))) is OutcomeUnknown
 
 
-@pytest.mark.parametrize("kind", RAISED, ids=lambda kind: kind.__name__)
+@each_row("kind", RAISED, ids=lambda kind: kind.__name__)
 def test_nothing_that_aiohttp_quotes_is_passed_on(kind: type[Exception]) -> None:
     """Neither our error nor the exception that becomes its cause shows a header, a path or a piece of an answer."""
     error = _instance(kind)
@@ -158,7 +159,7 @@ def test_a_status_that_aiohttp_made_up_is_not_kept(kind: type[Exception]) -> Non
     assert error.status is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "message"),
     [
         (UnusableResponse("it is larger than 7 bytes"), "the answer of api.example:8443 cannot be used: it is larger than 7 bytes"),  # noqa: E501 - a row

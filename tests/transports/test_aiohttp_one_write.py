@@ -15,6 +15,7 @@ from aiohttp.client_proto import ResponseHandler
 from attrs import Factory, define
 
 from tests.core.virtual_time import run_in_virtual_time
+from tests.support.rows import each_row
 from vipps_async import AiohttpTransport, Request, Response
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
@@ -86,7 +87,7 @@ NO_CONNECTION, SILENT, NOT_WHOLE = (
 )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("stage", "timeouts", "kind", "says", "at"),
     [
         (Stage(1000), TIMEOUTS, RequestNotSent, f"{NO_CONNECTION} 5 s", 5),

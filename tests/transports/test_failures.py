@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.rows import each_row
 from vipps_async import AiohttpTransport, HttpxTransport
 from vipps_async.config import Timeouts
 from vipps_async.errors import RequestNotSent
@@ -12,7 +13,7 @@ from vipps_async.transports.failures import connection_advice
 from vipps_async.transports.protocol import Request
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("message", "words"),
     [
         ("the proxy refused a tunnel to h:443 (it said 407)", "wants a user and a password"),

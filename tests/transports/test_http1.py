@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
+from tests.support.rows import each_row
 from vipps_async import Request
 from vipps_async.errors import InvalidInputError
 from vipps_async.transports import http1
@@ -133,7 +134,7 @@ def test_byte_for_byte() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name",
     [
         "",
@@ -158,7 +159,7 @@ def test_byte_for_byte() -> None:
         "Content\x0bLength",
     ],
 )
-@pytest.mark.parametrize("others", [{}, {"X-Sound": "1"}])
+@each_row("others", [{}, {"X-Sound": "1"}])
 def test_a_name_that_is_no_token_is_refused(name: str, others: dict[str, str]) -> None:
     """A header whose name is no token is refused each time that it comes, and is not quoted."""
     for _ in range(2):
@@ -168,8 +169,8 @@ def test_a_name_that_is_no_token_is_refused(name: str, others: dict[str, str]) -
     check_request(request({"X-Sound": "1"}))
 
 
-@pytest.mark.parametrize("name", FRAMING)
-@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title])
+@each_row("name", FRAMING)
+@each_row("spelled", [str.lower, str.upper, str.title])
 def test_a_header_that_frames_is_refused(name: str, spelled: Any) -> None:
     """A header that only the transport may set is refused in any spelling, also beside sound ones, each time."""
     for _ in range(2):
@@ -177,7 +178,7 @@ def test_a_header_that_frames_is_refused(name: str, spelled: Any) -> None:
             check_request(request({"X-Sound": "1", spelled(name): "1"}))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "\r",
@@ -216,7 +217,7 @@ def test_what_is_no_text_is_a_mistake_that_shows(headers: Any) -> None:
 # --- where a request goes ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "host", "target"),
     [
         ("http://h", "h", "/"),
@@ -238,7 +239,7 @@ def test_a_url_is_taken_apart(text: str, host: str, target: str) -> None:
     assert (parse_target(text).host, parse_target(text).path) == (host, target)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "http://h/a b",
@@ -378,7 +379,7 @@ def test_an_empty_body_needs_no_decoding() -> None:
     assert decode_content(b"", "br", limit=0) == b""
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "coding", "says"),
     [
         (_gzipped(TEXT + b"x"), "gzip", "larger than 20 bytes"),

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 import vipps_async
+from tests.support.rows import each_row
 from vipps_async import HttpxTransport, Request
 from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError, InvalidInputError, OutcomeUnknown, RequestNotSent
@@ -412,8 +413,8 @@ def test_no_exception_of_theirs_slips_by(module: object) -> None:
     assert missed <= NEVER_RAISED
 
 
-@pytest.mark.parametrize("sent", [False, True])
-@pytest.mark.parametrize(
+@each_row("sent", [False, True])
+@each_row(
     "kind",
     [
         kind

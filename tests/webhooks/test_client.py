@@ -12,6 +12,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from tests.support.rows import each_row
 from vipps_async import (
     PAYMENT_EVENTS,
     ApiError,
@@ -175,7 +176,7 @@ def test_the_eight_events_of_a_payment() -> None:
     assert [str(event) for event in PAYMENT_EVENTS] == [f"epayments.payment.{word}.v1" for word in words]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         "http://shop.example.com/hooks",

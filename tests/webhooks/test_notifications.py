@@ -9,6 +9,7 @@ import orjson
 import pytest
 from attrs import evolve, field, frozen
 
+from tests.support.rows import each_row
 from tests.webhooks.delivered import AUTHORIZED, ID, SECRET, URL, delivery
 from vipps_async import Aggregate, CallbackError, EventName, OrderNotFoundError, Payment, PaymentState
 from vipps_async.money import Money, dkk, nok
@@ -51,7 +52,7 @@ def test_everything_is_read() -> None:
     assert not event.is_redelivered
 
 
-@pytest.mark.parametrize("name", list(EventName))
+@each_row("name", list(EventName))
 def test_the_eight_names(name: EventName) -> None:
     """Each name is known, by its bare word."""
     assert read(AUTHORIZED | {"name": name.value}).name is name
@@ -65,7 +66,7 @@ def test_where_the_sub_may_stand() -> None:
     assert read(at_top | {"profile": None}).sub is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "found"),
     [
         ({"name": "SOMETHING_NEW"}, {"name": "SOMETHING_NEW"}),
@@ -90,7 +91,7 @@ def test_lenient_reading(changes: dict[str, Any], found: dict[str, Any]) -> None
     assert {name: getattr(event, name) for name in found} == found
 
 
-@pytest.mark.parametrize(
+@each_row(
     "said",
     [
         {"reference": "short", "name": "CAPTURED"},
@@ -206,7 +207,7 @@ async def _confirm(changes: dict[str, Any], found: Payment | None) -> tuple[Any,
     return outcome, event.is_pending
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "found"),
     [
         ({"name": "CREATED"}, _payment(PaymentState.CREATED)),
@@ -230,7 +231,7 @@ async def test_confirmed(changes: dict[str, Any], found: Payment) -> None:
     assert (type(outcome), is_pending) == (NotificationConfirmed, False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "found", "disagreement", "pending"),
     [
         ({}, None, Disagreed.PAYMENT, False),

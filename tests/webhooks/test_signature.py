@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import each_row
 from tests.webhooks.delivered import AUTHORIZED, DATE, ID, SECRET, URL, body_of, delivery, headers_for
 from vipps_async import CallbackError, InvalidInputError
 from vipps_async.receiver import PaymentNotification, Receiver, Webhooks
@@ -160,7 +161,7 @@ def test_the_signature_is_followed_by_more() -> None:
 # -- what is not -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "changes",
     [
         {"x-ms-date": "Mon, 19 Jan 2026 16:26:34 GMT"},
