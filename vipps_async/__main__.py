@@ -7,8 +7,6 @@ import sys
 
 from vipps_async.extras import text_for_missing
 
-__all__ = ["main"]
-
 #: What the extra `cli` brings.
 _LIBRARIES = ("click", "rich")
 

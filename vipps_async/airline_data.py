@@ -9,8 +9,6 @@ from attrs import field, frozen
 from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_text
 
-__all__ = ["AirlineData"]
-
 _AIRLINE_CODE = re.compile(r"[0-9]{3}")
 # Some carriers have a digit in it, such as D8.
 _AIRLINE_DESIGNATOR_CODE = re.compile(r"[A-Z0-9]{2}")

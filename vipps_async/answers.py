@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-__all__ = ["LastAnswer"]
-
 
 @frozen(kw_only=True)
 class LastAnswer:

@@ -19,19 +19,6 @@ from vipps_async.errors import ConfigurationError
 from vipps_async.journals.entries import Intent
 from vipps_async.webhooks.operations import RECEIVED
 
-__all__ = [
-    "APIS",
-    "DEFAULT_API",
-    "IN_OTHER_CURRENCIES",
-    "READS_TOO",
-    "amount_moved",
-    "name_with_currency",
-    "passed_over",
-    "payment_api",
-    "rebuild_call",
-    "session_api",
-]
-
 #: The name is also the session's attribute: ``vipps.ecom``.
 APIS: Final = {api.name: api for api in (ECOM_API, EPAYMENT_API)}
 #: The same in another currency than their own. A sales unit has one currency.

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from vipps_async.errors import CallbackError, InvalidInputError
 from vipps_async.input_rules import check_auth_token
 
-__all__ = ["check_authorization", "read_auth_tokens"]
-
 
 def read_auth_tokens(tokens: object) -> tuple[bytes, ...]:
     """Return one token, or several, as bytes.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["missing_extra", "text_for_missing"]
-
 
 def text_for_missing(what: str, extra: str) -> str:
     """Return the message for a use of `what` without the extra that it needs.

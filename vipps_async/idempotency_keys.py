@@ -9,8 +9,6 @@ import time
 
 from vipps_async.errors import InvalidInputError
 
-__all__ = ["derive_idempotency_key", "new_idempotency_key"]
-
 #: Tells derived keys from others, and this way of deriving from any later one.
 _PREFIX = "d1-"
 

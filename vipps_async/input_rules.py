@@ -14,31 +14,6 @@ from urllib.parse import SplitResult, urlsplit
 from vipps_async.errors import InvalidInputError
 from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT, Money
 
-__all__ = [
-    "HEADER_VALUE",
-    "LOOPBACK",
-    "VISIBLE_ASCII",
-    "check_amount",
-    "check_auth_token",
-    "check_callback_url",
-    "check_fall_back",
-    "check_flag",
-    "check_idempotency_key",
-    "check_merchant_serial_number",
-    "check_mobile_number",
-    "check_order_id",
-    "check_reference",
-    "check_return_url",
-    "check_scope",
-    "check_seconds",
-    "check_shipping_cost",
-    "check_sub",
-    "check_text",
-    "check_token",
-    "check_transaction_text",
-    "check_webhook_url",
-]
-
 # All patterns are used with fullmatch, for "$" lets a trailing line break through, and name their digits, for \d
 # takes those of every script.
 _ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-__all__ = ["NOT_GIVEN", "NotGiven"]
-
 
 class NotGiven(enum.Enum):
     """The type of `NOT_GIVEN`, for annotations such as ``amount: int | NotGiven = NOT_GIVEN``."""

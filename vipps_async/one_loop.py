@@ -7,8 +7,6 @@ import threading
 
 from vipps_async.errors import ConfigurationError
 
-__all__ = ["OneLoop"]
-
 
 class OneLoop:
     """The event loop of one session, known from its first use on."""

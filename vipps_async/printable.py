@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["escaped"]
-
 
 def escaped(text: str, *, keep: str = "") -> str:
     r"""Write what does not print as JSON writes it: ESC becomes ``\u001b``. So JSON stays the same JSON.

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from vipps_async.userinfo import UserinfoApi
     from vipps_async.webhooks.client import WebhooksApi
 
-__all__ = ["VippsSession"]
 
 #: The most operations that a recovery has in work at the same time: as many connections as the transport keeps.
 _MOST_AT_ONCE = 100

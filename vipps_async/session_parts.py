@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from vipps_async.ecom.details import PaymentDetails
     from vipps_async.epayment.responses import Payment
 
-__all__ = ["IDEMPOTENCY_HEADERS", "SessionParts"]
 
 R = TypeVar("R")
 

@@ -10,8 +10,6 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-__all__ = ["TimeLimit"]
-
 #: Seconds by which a loop may fire a timer early: its clock's own step.
 _CLOCK_STEP = 1e-6
 

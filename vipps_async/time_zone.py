@@ -12,8 +12,6 @@ from attrs import frozen
 
 from vipps_async.errors import ConfigurationError
 
-__all__ = ["DEFAULT_ZONE", "TimeZone"]
-
 #: Unless told otherwise: that of Oslo, which Copenhagen has as well. A report lies beside the books, the bank's
 #: statements and the Vipps portal, which have it; and an order of half past midnight is of that day, not of UTC's one.
 #: Helsinki is an hour ahead.

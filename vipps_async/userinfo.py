@@ -13,8 +13,6 @@ from vipps_async.core.operation import Call, Operation, Repeat, Runner
 from vipps_async.ecom.operations import ask_details
 from vipps_async.input_rules import check_order_id, check_seconds, check_sub
 
-__all__ = ["USERINFO", "UserAccount", "UserAddress", "UserInfo", "UserinfoApi"]
-
 #: Seconds between two questions for a customer's id: well within the 120 a minute that Vipps takes.
 _PAUSE = 1.0
 

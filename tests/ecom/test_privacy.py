@@ -75,8 +75,8 @@ MODELS = [
         vipps_async.ecom.requests,
         vipps_async.userinfo,
     )
-    for name in module.__all__
-    if isinstance(model := getattr(module, name), type) and attrs.has(model)
+    for name, model in vars(module).items()
+    if isinstance(model, type) and attrs.has(model) and model.__module__ == module.__name__ and name[0] != "_"
 ]
 
 

@@ -13,8 +13,6 @@ from vipps_async.errors import InvalidInputError
 from vipps_async.money import format_amount
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["ALL", "SumsByUnit", "read_amount", "read_json_amount"]
-
 #: Takes all that is left.
 ALL = "all"
 

@@ -14,8 +14,6 @@ from vipps_async.core.batch import BatchRow
 from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.errors import AuthenticationError, InvalidInputError, TransportError, VippsError
 
-__all__ = ["Engine", "Rows", "rows_of"]
-
 #: Where the rows of a batch may come from.
 Rows = AsyncIterable[BatchRow] | Iterable[BatchRow]
 

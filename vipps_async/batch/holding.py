@@ -17,8 +17,6 @@ from vipps_async.journals.entries import DamagedEntry, Entry, KeyOrigin, Outcome
 from vipps_async.journals.protocol import Journal
 from vipps_async.money import format_amount
 
-__all__ = ["hold_of", "hold_rows", "holds_of", "met_by", "met_text"]
-
 #: Payments that the journal is asked about at once.
 _AT_ONCE = 64
 

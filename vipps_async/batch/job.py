@@ -25,8 +25,6 @@ from vipps_async.core.recovery_limit import retry_after_of
 from vipps_async.errors import RateLimitedError
 from vipps_async.session import VippsSession
 
-__all__ = ["BatchJob", "JobOptions", "Progress", "Wait"]
-
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
 #: Vipps takes a payment's captures five times a minute, and a row may have had four attempts.
 _ROUNDS, _PAUSE = 2, 5.0

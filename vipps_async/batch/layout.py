@@ -14,17 +14,6 @@ from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.errors import InvalidInputError, VippsError
 
-__all__ = [
-    "ANOTHER",
-    "BatchFileError",
-    "FileFormat",
-    "Layout",
-    "is_report",
-    "reference_heading",
-    "shown",
-    "without_own",
-]
-
 #: How much of what cannot be read is kept to show it, in characters.
 _SHOWN = 80
 _AMOUNT = "amount"

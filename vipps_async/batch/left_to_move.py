@@ -16,8 +16,6 @@ from vipps_async.core.undecided import read_record
 from vipps_async.journals.entries import Outcome
 from vipps_async.journals.protocol import Journal
 
-__all__ = ["LeftToMove", "left_to_move"]
-
 #: Payments that the journal is asked about at once.
 _AT_ONCE = 64
 

@@ -9,8 +9,6 @@ from typing import Any, BinaryIO, NoReturn
 
 from vipps_async.batch.layout import BatchFileError, Layout
 
-__all__ = ["LineReader", "json_object"]
-
 #: The longest line, in bytes, many times longer than an honest row's. Beyond it it is another kind of file.
 _LONGEST_LINE = 65_536
 #: How much of a number that is none is shown, in characters.

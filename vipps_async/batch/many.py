@@ -37,17 +37,6 @@ from vipps_async.journals.entries import Entry, Outcome
 from vipps_async.journals.rows import DamagedEntryError
 from vipps_async.not_given import NOT_GIVEN
 
-__all__ = [
-    "DEFAULT_CONCURRENCY",
-    "MOST_AT_ONCE",
-    "ManyOptions",
-    "cancel_many",
-    "capture_many",
-    "carry_out_many",
-    "preview_many",
-    "refund_many",
-]
-
 #: Rows at once unless told otherwise: what keeps one core busy at the usual times of an answer.
 DEFAULT_CONCURRENCY = 32
 #: The most rows at once: as many as the transport has connections.

@@ -28,8 +28,6 @@ from vipps_async.core.payment_api import Unit
 from vipps_async.errors import InvalidInputError
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["FileReader", "InvalidRow", "ValidRow"]
-
 #: The most lines of one row, whose text may be broken over some. Beyond them a quote was never closed.
 _MOST_LINES = 100
 #: How much of what is wrong with a row is shown, in characters.

@@ -11,8 +11,6 @@ from vipps_async.journals.entries import Entry, Outcome
 from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
 
-__all__ = ["is_only_part_captured", "what_is_missing", "with_cause_of_refusal", "with_what_its_key_did"]
-
 
 def what_is_missing(api: PaymentApi, command: PaymentCommand, state: PaymentState, taken: int) -> str:
     """Say why a command would be refused; `taken` is what earlier rows of the file would take, in minor units."""

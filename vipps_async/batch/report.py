@@ -22,28 +22,6 @@ from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.time_zone import TimeZone
 
-__all__ = [
-    "ASKED_COLUMNS",
-    "FINAL",
-    "HELD_ROWS",
-    "REFUSALS",
-    "REPORT",
-    "TOTALS",
-    "UNFINISHED",
-    "HeldRow",
-    "ReportRow",
-    "Totals",
-    "asked_values",
-    "batch_row",
-    "columns",
-    "held_rows",
-    "outcome_word",
-    "report_row",
-    "result_values",
-    "totals_of",
-    "write_report",
-]
-
 #: Outcomes after which a row is not tried again.
 FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
 

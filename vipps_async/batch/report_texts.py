@@ -6,8 +6,6 @@ from typing import Final
 
 from vipps_async.batch.results import RowCause, RowOutcome
 
-__all__ = ["money_moved", "what_to_do"]
-
 _AGAIN: Final = "run the same file again: what is done is not done twice"
 _BY_HAND: Final = "compare what was asked with what moved; capture or refund the difference by hand"
 _NAME_IT: Final = "write yes in its column another, or say --another {payment} for all rows of this payment"

@@ -40,20 +40,6 @@ from vipps_async.errors import (
 )
 from vipps_async.journals.entries import Entry
 
-__all__ = [
-    "Hold",
-    "RowCause",
-    "RowOutcome",
-    "RowResult",
-    "done",
-    "effect_of",
-    "failed",
-    "is_outage",
-    "moved_by",
-    "outcome_of",
-    "without_class_names",
-]
-
 #: Refusals that are not about the row: the same row may go through when the reason is gone.
 _NOT_ABOUT_THE_ROW = (
     AuthenticationError,

@@ -19,8 +19,6 @@ from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
 
-__all__ = ["OpenKey", "RequestedTotals", "RowStore", "Sibling"]
-
 #: What names an operation of the sales unit: API, operation, payment and key.
 OpenKey = tuple[str, str, str, str]
 #: What names a row among those of its file and payment: its number and its reference, if it has one.

@@ -20,16 +20,6 @@ from vipps_async.journals.entries import Entry, Intent, Outcome
 from vipps_async.journals.protocol import Journal
 from vipps_async.not_given import NOT_GIVEN
 
-__all__ = [
-    "MOST_NAMED",
-    "SETTLED_FIRST",
-    "SettledBeside",
-    "left_alone",
-    "note_open",
-    "settled_beside",
-    "tell_what_was_open",
-]
-
 #: Operations that are named; all are counted.
 MOST_NAMED = 1_000
 #: Entries that are noted in one go.

@@ -21,17 +21,6 @@ from vipps_async.errors import ConfigurationError
 from vipps_async.extras import text_for_missing
 from vipps_async.printable import escaped
 
-__all__ = [
-    "MOST_SHEET_ROWS",
-    "Amount",
-    "Cell",
-    "FileStyle",
-    "ReportFormat",
-    "check_writable",
-    "unguarded",
-    "write_table",
-]
-
 #: The most rows of a sheet below its heading (Excel specifications and limits), and the longest text of a cell.
 MOST_SHEET_ROWS, _LONGEST_CELL = 1_048_575, 32_767
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); the wide forms are read like the others.

@@ -62,8 +62,6 @@ from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.money import format_amount
 from vipps_async.session import VippsSession
 
-__all__ = ["command"]
-
 #: How a row ends that this command has carried out.
 _SETTLED = (RowOutcome.DONE, RowOutcome.OTHERWISE, RowOutcome.FOUND_DONE)
 

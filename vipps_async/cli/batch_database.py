@@ -20,7 +20,6 @@ from vipps_async.extras import text_for_missing
 if TYPE_CHECKING:
     from vipps_async.batch.distributed.database import BatchDatabase
 
-__all__ = ["check_extra", "database_action", "opened_database"]
 
 #: Where the database is, if the command line does not say so: there a password would stand in every list of processes.
 _DSN_VARIABLE = "VIPPS_BATCH_DSN"

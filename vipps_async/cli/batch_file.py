@@ -34,23 +34,6 @@ from vipps_async.errors import ConfigurationError
 from vipps_async.journals.protocol import Journal
 from vipps_async.money import format_amount
 
-__all__ = [
-    "STDIN",
-    "add_another",
-    "add_layout",
-    "agree",
-    "asked_text",
-    "concurrency",
-    "layout_of",
-    "load_file",
-    "rate",
-    "read_file",
-    "say_what_is_damaged",
-    "say_what_is_held",
-    "status_of_totals",
-    "stop_signals",
-]
-
 #: Bad rows that are shown on the screen; the report has all of them.
 _MOST_SHOWN = 20
 STDIN = "-"

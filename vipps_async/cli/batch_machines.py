@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from vipps_async.batch.distributed.overview import BatchStatus
 
 
-__all__ = ["actions"]
-
 #: Seconds between two looks at a batch, and how many of them may fail in a row.
 _WATCH_EVERY, _FAILURES = 2.0, 15
 

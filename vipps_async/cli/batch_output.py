@@ -30,22 +30,6 @@ from vipps_async.errors import ConfigurationError
 from vipps_async.money import format_amount
 from vipps_async.time_zone import DEFAULT_ZONE, TimeZone
 
-__all__ = [
-    "MOST_NAMED",
-    "MOST_ROWS",
-    "STDOUT",
-    "ReportFile",
-    "add_report",
-    "counted",
-    "progress_line",
-    "report_file",
-    "rows_text",
-    "say_what_is_not_done",
-    "shown",
-    "summary",
-    "summary_json",
-]
-
 #: Standard output, as the command line names it.
 STDOUT = "-"
 #: Rows of a dry run that are shown, and rows that are named as they are not done; a report has all of them.

@@ -31,8 +31,6 @@ from vipps_async.journals.protocol import Journal
 from vipps_async.money import format_amount
 from vipps_async.session import VippsSession
 
-__all__ = ["SettlingPlan"]
-
 #: Operations that are named on the screen.
 _MOST_NAMED = 20
 

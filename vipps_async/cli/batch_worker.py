@@ -20,7 +20,6 @@ from vipps_async.journals.postgres.place import PostgresPlace
 if TYPE_CHECKING:
     from vipps_async.batch.distributed.work import WorkDone
 
-__all__ = ["action"]
 
 #: Seconds between two lines.
 _LINE_EVERY = 5.0

@@ -12,8 +12,6 @@ import click
 
 from vipps_async.cli.output import COLUMNS
 
-__all__ = ["Command", "Group", "Options", "Run", "UsageError"]
-
 #: What a command line says: an attribute for each option and argument of its command, beside `run`, `trust_env` and
 #: what the command fixes itself.
 Options: TypeAlias = SimpleNamespace

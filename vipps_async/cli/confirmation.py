@@ -12,17 +12,6 @@ from vipps_async.cli.exit_status import ExitStatus
 from vipps_async.cli.output import say
 from vipps_async.config import Environment, Settings
 
-__all__ = [
-    "add_yes",
-    "ask",
-    "ask_anywhere",
-    "is_asked",
-    "is_terminal",
-    "nobody_to_ask",
-    "telling_if_cut_off",
-    "typed_line",
-]
-
 #: What is said where real money would move, and nobody has agreed nor can be asked.
 _MISSING = "this moves real money: confirm it on a terminal, or give --yes. Nothing was sent."
 

@@ -27,8 +27,6 @@ from vipps_async.session import VippsSession
 from vipps_async.testing import Sandbox
 from vipps_async.transports.aiohttp import AiohttpTransport
 
-__all__ = ["command"]
-
 PRICE, FIRST_PARCEL, RETURNED = nok("499.00"), nok("200.00"), nok("99.00")
 
 #: All that differs between the APIs here: what the action that makes a payment is told beside its amount. `{}` is the

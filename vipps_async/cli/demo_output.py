@@ -18,8 +18,6 @@ from vipps_async.errors import VippsError
 from vipps_async.money import format_nok
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["Exchange", "MoneyRow", "Output", "RecordingTransport"]
-
 #: How much of a body is shown, in characters.
 _WIDEST_BODY = 240
 

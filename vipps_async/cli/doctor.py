@@ -14,8 +14,6 @@ from vipps_async.cli.output import json_line, plain, show, wrapped
 from vipps_async.diagnosis import CheckResult, CheckState, run_checks
 from vipps_async.errors import ConfigurationError
 
-__all__ = ["command"]
-
 
 def command() -> Command:
     """Make `doctor`."""

@@ -10,8 +10,6 @@ from pathlib import Path
 from vipps_async.cli.output import plain, say
 from vipps_async.errors import ConfigurationError
 
-__all__ = ["load_env_file"]
-
 _VARIABLE = "VIPPS_ENV_FILE"
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 _QUOTES = ("'", '"')

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["ExitStatus", "exit_statuses", "unprinted"]
-
 
 class ExitStatus(enum.IntEnum):
     """How a command ended."""

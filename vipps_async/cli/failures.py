@@ -20,8 +20,6 @@ from vipps_async.errors import (
 )
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 
-__all__ = ["emit_error", "status_of"]
-
 #: What an object calls a failure that was no exception.
 _KINDS: Mapping[int, str] = {
     ExitStatus.REFUSED: "Declined",

@@ -30,8 +30,6 @@ from vipps_async.journals.protocol import Journal
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.session import VippsSession
 
-__all__ = ["command"]
-
 #: Seconds between two lines of progress: often enough to see that it goes on.
 _PROGRESS_EVERY = 1.0
 #: A session's `settle_after` unless it is given another one, in seconds.

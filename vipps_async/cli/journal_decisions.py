@@ -26,8 +26,6 @@ from vipps_async.journals.entries import DamagedEntry, Entry, Intent, Outcome
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
 
-__all__ = ["decisions"]
-
 #: The statuses of `journal send` and `journal drop` for people.
 _STATUSES = exit_statuses("journal send")
 #: Entries of any age: more than any journal has.

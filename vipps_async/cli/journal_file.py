@@ -16,8 +16,6 @@ from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.opening import log_of, partial_of
 from vipps_async.journals.sqlite.ownership import OWNER_SUFFIX, JournalInUseError
 
-__all__ = ["VARIABLE", "files_of", "journal_path", "open_journal"]
-
 #: Names the journal where the command line does not.
 VARIABLE = "VIPPS_JOURNAL"
 #: How often a journal is tried that another process has, in seconds.

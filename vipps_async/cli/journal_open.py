@@ -23,18 +23,6 @@ from vipps_async.journals.protocol import Journal
 from vipps_async.money import format_amount
 from vipps_async.session import VippsSession
 
-__all__ = [
-    "OpenOperations",
-    "agree_to_settle",
-    "ask_about_open",
-    "find_open",
-    "look_up",
-    "may_send",
-    "name_open",
-    "open_of_others",
-    "refuse_other_vipps",
-]
-
 #: Operations that are named; `journal list --open` has all of them.
 _MOST_NAMED = 20
 #: Payments that Vipps is asked about, and for how long, in seconds: somebody waits for the question.

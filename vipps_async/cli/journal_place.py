@@ -26,16 +26,6 @@ from vipps_async.journals.sqlite.ownership import JournalInUseError
 if TYPE_CHECKING:
     from vipps_async.journals.postgres.journal import PostgresJournal
 
-__all__ = [
-    "JournalPlace",
-    "StoredJournal",
-    "add_journal",
-    "add_place",
-    "existing_place",
-    "guarded",
-    "opened",
-    "place_of",
-]
 
 #: A journal on a disk.
 StoredJournal: TypeAlias = "SqliteJournal | PostgresJournal"

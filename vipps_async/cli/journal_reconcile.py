@@ -26,8 +26,6 @@ from vipps_async.reconciliation.comparison import DEFAULT_CONCURRENCY, MOST_AT_O
 from vipps_async.reconciliation.report import DaySums, Sum, sums_of, write_day_report
 from vipps_async.session import VippsSession
 
-__all__ = ["reconciliation"]
-
 #: A session's `settle_after` unless it is given another one, in seconds.
 _SETTLE_AFTER = 86_400
 #: Entries that are shown; the report has all of them.

@@ -17,20 +17,6 @@ from vipps_async.errors import VippsError
 from vipps_async.journals.entries import Entry, Intent, Outcome
 from vipps_async.money import format_amount
 
-__all__ = [
-    "CUT_OFF",
-    "about",
-    "age_of",
-    "decidable_at",
-    "entry_facts",
-    "entry_text",
-    "is_leased",
-    "moved_amount",
-    "recovery_facts",
-    "recovery_text",
-    "takes_all",
-]
-
 #: Operations of a kind that are named; `journal list` has all of them.
 _MOST_NAMED = 20
 #: What follows from Ctrl-C while a recovery is under way.

@@ -25,8 +25,6 @@ from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_url
 
-__all__ = ["carried_out", "main", "read_command_line"]
-
 #: Exit statuses: something did not go well, Ctrl-C, and nobody reads what is printed (128 + SIGINT, 128 + SIGPIPE).
 _NOT_WELL, _INTERRUPTED, _NOBODY_READS = 1, 130, 141
 #: Each stands in a module of its own name, whose `command()` makes it: only the one that is meant is imported.

@@ -16,8 +16,6 @@ from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import VippsError
 from vipps_async.journals.entries import DamagedEntry, Entry, Outcome
 
-__all__ = ["Maker", "maker_by_answer", "maker_by_journal", "maker_by_options"]
-
 
 @frozen
 class Maker:

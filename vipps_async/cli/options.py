@@ -22,23 +22,6 @@ from vipps_async.input_rules import check_merchant_serial_number
 from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
 
-__all__ = [
-    "SALES_UNIT",
-    "Reader",
-    "acting_for",
-    "add_allow_host",
-    "add_api",
-    "add_sales_unit",
-    "amount_of",
-    "api_named_in",
-    "api_option",
-    "check_allowed_host",
-    "number_from",
-    "one_of",
-    "positive",
-    "sales_unit_option",
-]
-
 N = TypeVar("N", int, float)
 
 #: Names the sales unit where the command line does not.

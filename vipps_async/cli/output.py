@@ -16,25 +16,6 @@ from vipps_async.cli.exit_status import ExitStatus
 from vipps_async.errors import VippsError
 from vipps_async.printable import escaped
 
-__all__ = [
-    "COLUMNS",
-    "Printed",
-    "columns",
-    "discard",
-    "emit",
-    "emit_lines",
-    "finish",
-    "folded",
-    "json_line",
-    "note_error",
-    "plain",
-    "recorded",
-    "say",
-    "say_error",
-    "show",
-    "wrapped",
-]
-
 #: How wide a terminal is at least: what people read fits into it.
 COLUMNS = 80
 

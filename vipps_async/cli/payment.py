@@ -34,8 +34,6 @@ from vipps_async.money import format_amount
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.session import VippsSession
 
-__all__ = ["command"]
-
 #: The payment of the help's examples.
 _EXAMPLE = "acme-order-1234"
 

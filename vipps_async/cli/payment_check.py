@@ -17,8 +17,6 @@ from vipps_async.journals.entries import DamagedEntry, Entry, Outcome
 from vipps_async.journals.protocol import Journal
 from vipps_async.money import format_amount
 
-__all__ = ["Checked", "JournalCheck"]
-
 #: Entries of any age: more than any journal has.
 _ALL = 2**62
 

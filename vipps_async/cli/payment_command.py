@@ -37,8 +37,6 @@ from vipps_async.journals.rows import DamagedEntryError
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
-__all__ = ["EXIT_STATUS", "EXIT_STATUS_OF_READ", "PaymentRun", "run_command"]
-
 #: The exit statuses for people.
 EXIT_STATUS = exit_statuses("payment")
 #: The same of a command that only reads.

@@ -13,8 +13,6 @@ from vipps_async.core.operation import Repeat, SettledBy
 from vipps_async.core.payment_api import ActionResult, HistoryEntry, PaymentApi, PaymentState
 from vipps_async.money import format_amount
 
-__all__ = ["operation_result", "state_result"]
-
 _SETTLED_BY = {
     SettledBy.ANSWER: "",
     SettledBy.CONFIRMED: "",

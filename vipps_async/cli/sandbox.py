@@ -20,8 +20,6 @@ from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer,
 from vipps_async.sandbox.ledger.settings import CURRENCIES, SALES_UNIT, TOLD_KEYS
 from vipps_async.sandbox.server import FACES
 
-__all__ = ["command"]
-
 #: Seconds: no token needs to live longer than the 365 days after which nothing can be refunded.
 _LONGEST_LIFETIME = 365 * 86_400
 _port = number_from(int, 0, 65535, "no port: a number from 0 to 65535")

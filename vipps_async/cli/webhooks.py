@@ -25,8 +25,6 @@ from vipps_async.session import VippsSession
 from vipps_async.webhooks.events import PAYMENT_EVENTS
 from vipps_async.webhooks.models import Webhook
 
-__all__ = ["command"]
-
 _EXIT_STATUS = f"{exit_statuses('webhooks')} No money moves in any case."
 #: Carries a command out, and returns what to print: a text, and facts for JSON.
 Do = Callable[[VippsSession], Awaitable[tuple[str, Any]]]

@@ -21,8 +21,6 @@ from vipps_async.core.token import Token
 from vipps_async.errors import Effect, UnexpectedResponseError
 from vipps_async.transports.protocol import Response
 
-__all__ = ["AnswerReader"]
-
 R = TypeVar("R")
 
 

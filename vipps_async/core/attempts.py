@@ -13,8 +13,6 @@ from vipps_async.core.token import Token
 from vipps_async.core.verdict import Verdict
 from vipps_async.errors import ApiError, VippsError
 
-__all__ = ["AttemptRecord", "FailedAttempt"]
-
 
 @frozen
 class FailedAttempt:

@@ -16,19 +16,6 @@ from vipps_async.input_rules import check_text
 from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = [
-    "LONGEST_REFERENCE",
-    "TAKING",
-    "WITH_AMOUNT",
-    "AmountRule",
-    "BatchOperation",
-    "BatchRow",
-    "OperationFacts",
-    "Origin",
-    "Remainders",
-    "check_reference",
-]
-
 #: The longest reference, in characters: room for any shop's number of a shipment or a return.
 LONGEST_REFERENCE = 100
 #: The longest payment id and the longest text of any API, in characters; each API has rules of its own beside it.

@@ -15,8 +15,6 @@ from vipps_async.core.payment_api import PaymentApi, PaymentCommand
 from vipps_async.journals.protocol import Journal
 from vipps_async.not_given import NotGiven
 
-__all__ = ["BatchClient", "SupportsBatch"]
-
 
 @frozen(kw_only=True)
 class BatchClient:

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from vipps_async.core.concurrency_limit import AFTER_REFUSAL, SLOW_ANSWER, ConcurrencyLimiter
 from vipps_async.core.rate_limit import SlotSource
 
-__all__ = ["BatchLimiter"]
-
 #: Statuses of overload: throttled, unavailable, gateway time-out.
 _TOO_MUCH = frozenset({429, 503, 504})
 #: The factor of the limit when response times grow.

@@ -12,8 +12,6 @@ from vipps_async.config import Settings, Timeouts
 from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import HEADER_VALUE, check_seconds
 
-__all__ = ["CallOptions", "checked_deadline", "checked_headers", "checked_timeouts"]
-
 #: A deadline in seconds: what one attempt, and the look-up after it, take at the very least, and a day.
 _SHORTEST_DEADLINE, _LONGEST_DEADLINE = 0.1, 86_400.0
 #: What a header may be called (RFC 9110 5.6.2).

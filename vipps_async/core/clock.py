@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "Timer", "Timers"]
-
 
 class Timer(Protocol):
     """A callback that is scheduled for a time."""

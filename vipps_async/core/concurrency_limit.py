@@ -10,8 +10,6 @@ from collections.abc import Callable
 
 from vipps_async.core.rate_limit import SlotSource
 
-__all__ = ["AFTER_REFUSAL", "SLOW_ANSWER", "ConcurrencyLimiter"]
-
 #: Several signals within so many seconds are one: they come from requests that were on their way together.
 _ONE_SIGNAL = 1.0
 #: The factor of the limit after a response of overload.

@@ -22,19 +22,6 @@ from vipps_async.core.operation import NoContent
 from vipps_async.core.unread_fields import note_unread
 from vipps_async.not_given import NotGiven
 
-__all__ = [
-    "NOT_IN_JSON",
-    "STRICT",
-    "YES_NO",
-    "UnreadableAnswer",
-    "as_utf8",
-    "decode",
-    "encode",
-    "json_name",
-    "load_json",
-    "written_by",
-]
-
 R = TypeVar("R")
 
 _NAMES = "vipps_async.json_names"

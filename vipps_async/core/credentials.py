@@ -8,8 +8,6 @@ import inspect
 from vipps_async.config import Credentials, CredentialsSource
 from vipps_async.errors import ConfigurationError, Effect, RequestNotSent
 
-__all__ = ["ask_for_credentials"]
-
 _ADVICE = "look at the function that the session was given for its credentials; no call was sent"
 
 

@@ -19,8 +19,6 @@ from vipps_async.errors import (
     ServerError,
 )
 
-__all__ = ["STATUS_CLASSES", "Dialect", "ErrorRule", "FailureKind", "class_by_status"]
-
 
 class FailureKind(enum.Enum):
     """How one attempt failed."""

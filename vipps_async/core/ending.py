@@ -25,8 +25,6 @@ from vipps_async.errors import (
     VippsError,
 )
 
-__all__ = ["OTHERWISE", "OTHERWISE_ADVICE", "Ending", "exists_already", "moved_otherwise"]
-
 #: What an error of an operation that moved another amount than was asked for begins with, and what to do then.
 OTHERWISE = "Vipps has carried it out otherwise than asked"
 OTHERWISE_ADVICE = (

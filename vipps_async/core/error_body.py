@@ -12,8 +12,6 @@ from attrs import frozen
 from vipps_async.core.converter import UnreadableAnswer, as_utf8, load_json
 from vipps_async.errors import ErrorInfo
 
-__all__ = ["ErrorBody", "error_reference", "error_text", "read_error_body", "title_and_detail"]
-
 #: How many errors of one answer are kept.
 _MOST_ERRORS = 20
 #: How many bytes are looked at to tell what a body is that is not JSON.

@@ -25,7 +25,6 @@ from vipps_async.journals.entries import Intent
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["AttemptListener", "CallListener", "EventLog", "place_of"]
 
 #: Called with each attempt's operation name, seconds taken, and HTTP status (None: no answer came).
 AttemptListener = Callable[[str, float, int | None], None]

@@ -31,8 +31,6 @@ from vipps_async.core.verdict import Facts, Verdict, decide
 from vipps_async.errors import VippsError
 from vipps_async.journals.entries import KeyOrigin
 
-__all__ = ["FailedCall"]
-
 R = TypeVar("R")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from vipps_async.config import Credentials, Settings
 
-__all__ = ["MERCHANT_SERIAL_NUMBER", "Headers"]
-
 #: The header that names the sales unit.
 MERCHANT_SERIAL_NUMBER = "Merchant-Serial-Number"
 _SUBSCRIPTION_KEY = "Ocp-Apim-Subscription-Key"

@@ -13,8 +13,6 @@ from vipps_async.errors import ConfigurationError
 from vipps_async.journals.entries import Entry, World
 from vipps_async.journals.protocol import Journal
 
-__all__ = ["JournalAccess"]
-
 
 class JournalAccess:
     """Opens and closes a session's journal, whichever of its recorders needs it first."""

@@ -13,8 +13,6 @@ from vipps_async.core.redaction import redact
 from vipps_async.core.token import Token
 from vipps_async.transports.protocol import Response
 
-__all__ = ["LAST", "last_answer", "shown_headers"]
-
 #: Headers that may be shown. All others may hold anything: cookies, tokens in redirects, names.
 _SHOWN: Final = re.compile(
     r"(?:[a-z]+-)*(?:request|correlation|trace|operation|activity)-?id|traceparent"

@@ -23,8 +23,6 @@ from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
 from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
 from vipps_async.journals.entries import Attempts, Entry, Intent, KeyOrigin, Outcome
 
-__all__ = ["RUN", "Lane", "OpenEntry", "RecoveryRun"]
-
 #: How long a payment can be accepted by its customer (five minutes for the link, five in the app), and a margin: an
 #: initiate that may still arrive within it is not settled as never arrived.
 _PAYMENT_LIVES = timedelta(minutes=11)

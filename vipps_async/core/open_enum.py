@@ -5,8 +5,6 @@ from __future__ import annotations
 import enum
 from typing import Self
 
-__all__ = ["OpenEnum"]
-
 
 class OpenEnum(enum.StrEnum):
     """A text enum that makes a pseudo-member for a text it does not know.

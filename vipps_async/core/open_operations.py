@@ -11,8 +11,6 @@ from attrs import field, frozen
 
 from vipps_async.journals.protocol import Journal
 
-__all__ = ["MOST_COUNTED", "OpenOperations", "count_open"]
-
 #: The most that are counted.
 MOST_COUNTED = 100_000
 

@@ -14,23 +14,6 @@ from vipps_async.core.dialect import Dialect
 from vipps_async.errors import ApiError, VippsError
 from vipps_async.journals.entries import KeyOrigin
 
-__all__ = [
-    "Applied",
-    "AuditInfo",
-    "Call",
-    "Evidence",
-    "Inconclusive",
-    "MoneyOperation",
-    "NoContent",
-    "NotApplied",
-    "Operation",
-    "Reconciliation",
-    "Repeat",
-    "Runner",
-    "SettledBy",
-    "mark_settled_by",
-]
-
 R = TypeVar("R")
 A = TypeVar("A")
 

@@ -17,20 +17,6 @@ from vipps_async.journals.entries import Intent
 from vipps_async.money import Money, format_amount
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = [
-    "Action",
-    "ActionResult",
-    "DryRun",
-    "HistoryEntry",
-    "Moved",
-    "Option",
-    "PaymentApi",
-    "PaymentCommand",
-    "PaymentHistory",
-    "PaymentState",
-    "Unit",
-]
-
 _PRINTABLE = re.compile("[ -~]+")
 
 

@@ -14,8 +14,6 @@ from vipps_async.input_rules import check_idempotency_key
 from vipps_async.journals.entries import Intent, KeyOrigin
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["adjusting_call", "choose_key", "given_secrets", "has_flag", "key_if_given", "unknown_operation"]
-
 R = TypeVar("R")
 
 

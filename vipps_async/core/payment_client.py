@@ -16,8 +16,6 @@ from vipps_async.input_rules import check_merchant_serial_number
 from vipps_async.journals.protocol import Journal
 from vipps_async.one_loop import OneLoop
 
-__all__ = ["PaymentClient"]
-
 P = TypeVar("P", bound=HasOutcome)
 
 

@@ -39,8 +39,6 @@ from vipps_async.errors import (
 from vipps_async.journals.entries import KeyOrigin
 from vipps_async.transports.protocol import Request, Transport
 
-__all__ = ["Pipeline", "render"]
-
 R = TypeVar("R")
 
 

@@ -19,8 +19,6 @@ from vipps_async.errors import ApiError, ConfigurationError, RateLimitedError, T
 from vipps_async.input_rules import check_seconds
 from vipps_async.one_loop import OneLoop
 
-__all__ = ["FIRST_PAUSE", "PAUSE", "HasOutcome", "PaymentPending", "PaymentPoller"]
-
 
 class HasOutcome(Protocol):
     """A payment, as its API reads it, that tells whether the customer has answered."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["PerPaymentRateLimiter", "RateLimiter", "SlotSource"]
-
 #: The vendor's limits are per minute.
 _WINDOW = 60.0
 #: Two generations of at most this many payments are kept, about 6 MB when full. A session that touches more than 40,000

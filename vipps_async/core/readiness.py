@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from vipps_async.core.pipeline import Pipeline
     from vipps_async.core.recorder import Recorder
 
-__all__ = ["Readiness", "ReadinessCheck"]
 
 #: How long a finding is reused, in seconds.
 _KEPT: Final = 5.0

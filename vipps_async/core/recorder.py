@@ -29,8 +29,6 @@ from vipps_async.journals.protocol import AcquireResult, Journal
 from vipps_async.journals.rows import DamagedEntryError
 from vipps_async.time_limits import TimeLimit
 
-__all__ = ["Recorder"]
-
 R = TypeVar("R")
 
 #: How long an intent belongs to its owner, in deadlines of its call: the journal may take one to begin it, the call

@@ -20,8 +20,6 @@ from vipps_async.core.stored_error import dropped_text, write_drop
 from vipps_async.journals.entries import Entry, Intent
 from vipps_async.journals.protocol import AcquireResult
 
-__all__ = ["Recovery"]
-
 #: Capacity of each lane's queue, in entries.
 _AHEAD = 4
 

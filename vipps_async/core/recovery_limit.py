@@ -8,8 +8,6 @@ from collections.abc import Callable
 from vipps_async.core.concurrency_limit import SLOW_ANSWER, ConcurrencyLimiter
 from vipps_async.errors import ApiError, VippsError
 
-__all__ = ["RecoveryLimiter", "retry_after_of"]
-
 #: Unanswered lookups in a row until nothing is begun for a while: a single one is no outage.
 _RECOVERY_PAUSE_AFTER = 2
 #: How long that is, in seconds: at first, and at most. So an outage in which Vipps refuses at once is soon met with a

@@ -8,8 +8,6 @@ from attrs import field, frozen, mutable
 
 from vipps_async.journals.entries import DamagedEntry, Entry, Intent
 
-__all__ = ["MOST_NAMED", "CarriedOut", "LeftOpen", "RecoveryReport", "Refused"]
-
 #: How many of a kind a report names; beyond that it only counts them, so that it stays small.
 MOST_NAMED = 1_000
 

@@ -12,8 +12,6 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 
-__all__ = ["LONGEST", "REDACTED", "SHORTEST_SECRET", "redact"]
-
 #: What stands in place of what was taken out.
 REDACTED: Final = "[redacted]"
 #: The longest text that comes back, in characters: enough for every honest error body.

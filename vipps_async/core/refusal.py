@@ -23,8 +23,6 @@ from vipps_async.core.redaction import redact
 from vipps_async.errors import ApiError, Effect, ErrorInfo
 from vipps_async.transports.protocol import Response
 
-__all__ = ["Refusal", "is_about_payment", "read_refusal", "read_retry_after", "shown_body"]
-
 #: The longest wait that is understood, in seconds: a year. Whoever asks for more is taken to ask for this, which is
 #: longer than any call may take; taking it for unreadable would mean coming back at once.
 _LONGEST_WAIT = 365 * 86_400.0

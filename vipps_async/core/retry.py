@@ -38,19 +38,6 @@ from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import Evidence, NotApplied, Operation, Repeat
 from vipps_async.core.rate_limit import PerPaymentRateLimiter
 
-__all__ = [
-    "SHORTEST_ATTEMPT",
-    "Ask",
-    "Refresh",
-    "RetryAction",
-    "RetryBudget",
-    "RetryState",
-    "Send",
-    "Stop",
-    "pause_before",
-    "time_to_send",
-]
-
 #: Time kept back for asking details at the end, as a share of the deadline and at most, in seconds.
 _ASKING_SHARE, _ASKING_AT_MOST = 0.2, 5.0
 #: An attempt that had less time than this, in seconds, would only add one more unknown.

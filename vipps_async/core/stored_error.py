@@ -13,8 +13,6 @@ from vipps_async.core.token import is_about_token
 from vipps_async.errors import ApiError, ErrorInfo
 from vipps_async.journals.entries import Attempts, Outcome, Settlement
 
-__all__ = ["dropped_text", "is_permanent", "read_stored_error", "stored_error", "write_drop", "write_stored_error"]
-
 
 def is_permanent(error: ApiError, dialect: Dialect) -> bool:
     """Whether the same operation would be refused again for ever, by the dialect's table of codes."""

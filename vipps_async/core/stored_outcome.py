@@ -17,8 +17,6 @@ from vipps_async.journals.entries import Attempts, Entry, Intent, Outcome
 from vipps_async.journals.protocol import AcquireResult
 from vipps_async.money import format_amount
 
-__all__ = ["OUTCOMES", "about", "answer_on_record", "answer_record", "attempts_after", "on_record"]
-
 R = TypeVar("R")
 
 #: What the journal notes of each verdict but OPEN.

@@ -16,8 +16,6 @@ from vipps_async.core.operation import Call, Operation, Repeat
 from vipps_async.errors import AuthenticationError, ConfigurationError, Effect, UnexpectedResponseError, VippsError
 from vipps_async.input_rules import VISIBLE_ASCII
 
-__all__ = ["FETCH_TOKEN", "Token", "TokenAnswer", "TokenSource", "is_about_token"]
-
 #: The lifetime that is assumed, in seconds, if an answer tells none: short, so that a wrong guess costs little.
 _ASSUMED_LIFETIME = 300.0
 #: A token is renewed in the background when this share of its lifetime is left, at most this many seconds ...

@@ -11,8 +11,6 @@ from vipps_async.core.stored_error import dropped_text
 from vipps_async.journals.entries import DamagedEntry, Entry
 from vipps_async.journals.protocol import Journal
 
-__all__ = ["PaymentRecord", "damaged_text", "may_yet_capture", "read_record", "send_again"]
-
 
 @frozen(kw_only=True)
 class PaymentRecord:

@@ -14,8 +14,6 @@ from typing import Any
 from vipps_async.core.events import EventLog
 from vipps_async.core.operation import Call
 
-__all__ = ["note_unknown_word", "note_unread", "unknown_words", "unread_fields"]
-
 #: By class and name in JSON, such as ``"PaymentDetails.sub"``: our own names only, so that it cannot grow.
 _counts: Counter[str] = Counter()
 #: The same for fields whose word is not known.

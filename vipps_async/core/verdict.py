@@ -43,8 +43,6 @@ from attrs import frozen
 from vipps_async.core.operation import Applied, Evidence, NotApplied
 from vipps_async.errors import Effect
 
-__all__ = ["LOOKS_APART", "Facts", "Verdict", "decide", "effect_of"]
-
 #: How far two looks at the history must lie apart to count as two.
 LOOKS_APART = timedelta(minutes=1)
 

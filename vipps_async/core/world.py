@@ -14,8 +14,6 @@ from vipps_async.input_rules import LOOPBACK
 from vipps_async.journals.entries import World
 from vipps_async.transports.protocol import Request, Transport
 
-__all__ = ["find_world"]
-
 #: Where a sandbox says which one it is: one that was started anew at the same port knows nothing of the old payments.
 _INSTANCE_PATH = "/sandbox/instance"
 #: How often it is asked, and the pause between, in seconds.

@@ -23,8 +23,6 @@ from vipps_async.journals.postgres.place import PostgresPlace
 from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Transport
 
-__all__ = ["run_checks"]
-
 #: Somebody waits for it: shorter than a payment's own time-outs, and still what Vipps advises.
 _TIMEOUTS = Timeouts(connect=5.0, read=10.0, total=15.0)
 #: Once more at most: what fails now and then should be seen to fail.

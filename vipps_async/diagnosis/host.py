@@ -16,8 +16,6 @@ from vipps_async.errors import RequestNotSent, TransportError
 from vipps_async.transports.failures import connection_advice
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["check_clock", "check_host"]
-
 #: A path that the embedded sandbox has and Vipps has not.
 _SANDBOX_PATH = "/sandbox/clock"
 #: Seconds that two clocks may differ: `Date` has whole seconds, and both machines keep their time within one or two.

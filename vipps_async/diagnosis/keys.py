@@ -25,8 +25,6 @@ from vipps_async.errors import (
 from vipps_async.transports.failures import connection_advice
 from vipps_async.transports.protocol import Transport
 
-__all__ = ["check_keys"]
-
 #: Seconds: a token that lives no longer is renewed all the time.
 _SHORT_LIFE = 60
 #: The token request has no fields but the keys: an unknown client id is answered with 400.

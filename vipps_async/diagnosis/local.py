@@ -22,8 +22,6 @@ from vipps_async.journals.protocol import Journal
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 
-__all__ = ["check_journal", "check_versions"]
-
 _CHECK = "journal"
 #: What a call to Vipps stands on.
 _PACKAGES = ("aiohttp", "attrs", "cattrs", "orjson", "structlog", "yarl")

@@ -9,8 +9,6 @@ from attrs import field, frozen
 
 from vipps_async.errors import VippsError
 
-__all__ = ["CheckResult", "CheckState"]
-
 
 class CheckState(enum.Enum):
     """How a check ended."""

@@ -14,8 +14,6 @@ from vipps_async.core.redaction import SHORTEST_SECRET
 from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.errors import ConfigurationError, InvalidInputError
 
-__all__ = ["KNOWN", "Place", "check_environment", "check_settings", "proxy_of", "settings_at"]
-
 _NUMBER = "VIPPS_MERCHANT_SERIAL_NUMBER"
 _SECRETS = ("VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY")
 #: All of them must be set; of the system's any may be.

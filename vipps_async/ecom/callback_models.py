@@ -17,18 +17,6 @@ from vipps_async.ecom.enums import RESERVES
 from vipps_async.ecom.express import ShippingDetails
 from vipps_async.errors import ErrorInfo, InvalidInputError, OrderNotFoundError
 
-__all__ = [
-    "AddressType",
-    "CallbackStatus",
-    "Confirmed",
-    "ConsentRemoval",
-    "Contradicted",
-    "Disagreement",
-    "EcomSession",
-    "PaymentUpdate",
-    "ShippingDetailsRequest",
-]
-
 
 class CallbackStatus(OpenEnum):
     """The state that a callback claims a payment to be in."""

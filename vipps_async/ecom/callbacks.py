@@ -30,8 +30,6 @@ from vipps_async.ecom.express import ShippingDetails
 from vipps_async.errors import CallbackError, ErrorInfo, InvalidInputError
 from vipps_async.input_rules import check_order_id
 
-__all__ = ["ANYONE_MAY_CALL", "EcomCallbacks"]
-
 R = TypeVar("R")
 S = TypeVar("S", bound=EcomSession)
 PaymentHandler = Callable[[PaymentUpdate, S], Awaitable[None] | None]

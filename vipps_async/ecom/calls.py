@@ -24,8 +24,6 @@ from vipps_async.journals.entries import Intent, KeyOrigin
 from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["cancel_call", "initiate_call", "money_call", "rebuild_call"]
-
 R = TypeVar("R")
 
 

@@ -41,8 +41,6 @@ from vipps_async.input_rules import (
 from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["EcomApi"]
-
 #: Vipps' word for an express checkout, its two m's included.
 _EXPRESS = "eComm Express Payment"
 

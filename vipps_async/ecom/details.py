@@ -12,8 +12,6 @@ from vipps_async.core.converter import STRICT, YES_NO, json_name
 from vipps_async.ecom.enums import CAPTURES, REFUNDS, RELEASES, RESERVES, OperationName
 from vipps_async.ecom.responses import TransactionSummary
 
-__all__ = ["Address", "PaymentDetails", "PaymentShippingDetails", "TransactionLogEntry", "UserDetails"]
-
 
 @frozen(kw_only=True)
 class TransactionLogEntry:

@@ -7,8 +7,6 @@ from typing import Final
 from vipps_async.core.dialect import Dialect
 from vipps_async.ecom.errors import error_class, is_known_group, may_tell_of_money, read_error, rule_for
 
-__all__ = ["CALLBACK", "CONSENT_REMOVAL", "ECOM", "NOTES"]
-
 #: The names of a journal's entries of callbacks: the receiver handles them, recovery passes them over.
 CALLBACK: Final = "callback"
 CONSENT_REMOVAL: Final = "consent_removal"

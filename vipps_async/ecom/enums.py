@@ -7,8 +7,6 @@ from typing import Final
 
 from vipps_async.core.open_enum import OpenEnum
 
-__all__ = ["CAPTURES", "REFUNDS", "RELEASES", "RESERVES", "OperationName", "OrderStatus", "Scope", "TransactionStatus"]
-
 
 class OperationName(OpenEnum):
     """What was done to a payment, in the history that details gives."""

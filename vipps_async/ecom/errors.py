@@ -27,8 +27,6 @@ from vipps_async.errors import (
     UserError,
 )
 
-__all__ = ["UNKNOWN_ORDER", "error_class", "has_code", "is_known_group", "may_tell_of_money", "read_error", "rule_for"]
-
 UNKNOWN_ORDER = ("Merchant", "35")
 
 _SAME_KEY = "try again in a moment with the same idempotency key"

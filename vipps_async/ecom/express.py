@@ -12,8 +12,6 @@ from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_flag, check_shipping_cost, check_text
 from vipps_async.money import Money
 
-__all__ = ["ExpressCheckout", "ShippingDetails"]
-
 
 def _read_cost(value: Money | int) -> Decimal:
     return check_shipping_cost(value)

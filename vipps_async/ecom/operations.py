@@ -23,19 +23,6 @@ from vipps_async.ecom.responses import (
 from vipps_async.errors import CancelError, CaptureError, PaymentRefusedError, RefundError
 from vipps_async.money import format_nok
 
-__all__ = [
-    "APPROVE",
-    "CANCEL",
-    "CAPTURE",
-    "DETAILS",
-    "INITIATE",
-    "OPERATIONS",
-    "REFUND",
-    "STATUS",
-    "EcomMoneyOperation",
-    "ask_details",
-]
-
 R = TypeVar("R")
 
 _PAYMENTS = "/ecomm/v2/payments"

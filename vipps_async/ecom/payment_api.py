@@ -31,8 +31,6 @@ from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPay
 from vipps_async.input_rules import check_mobile_number, check_order_id, check_token, check_transaction_text
 from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT
 
-__all__ = ["ECOM_API"]
-
 _OPERATIONS: Final[dict[BatchOperation, EcomMoneyOperation[Any]]] = {
     BatchOperation(operation.verb): operation
     for operation in OPERATIONS.values()

@@ -14,8 +14,6 @@ from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPay
 from vipps_async.errors import ApiError, OrderNotFoundError
 from vipps_async.money import format_nok
 
-__all__ = ["reconcile_cancel", "reconcile_initiate", "reconcile_money"]
-
 R = TypeVar("R")
 
 

@@ -7,19 +7,6 @@ from attrs import field, frozen
 from vipps_async.airline_data import AirlineData
 from vipps_async.ecom.express import ShippingDetails
 
-__all__ = [
-    "CancelPaymentActionRequest",
-    "CancelTransaction",
-    "CustomerInfo",
-    "ForceApproveRequest",
-    "InitiatePaymentCommand",
-    "MerchantInfo",
-    "MerchantInfoPayment",
-    "PaymentActionsRequest",
-    "Transaction",
-    "TransactionInfoInitiate",
-]
-
 
 @frozen(kw_only=True)
 class CustomerInfo:

@@ -11,17 +11,6 @@ from vipps_async.core.converter import NOT_IN_JSON, STRICT, json_name
 from vipps_async.core.operation import SettledBy
 from vipps_async.ecom.enums import OrderStatus, TransactionStatus
 
-__all__ = [
-    "CancelResult",
-    "CaptureResult",
-    "InitiatedPayment",
-    "PaymentStatus",
-    "RefundResult",
-    "StatusInfo",
-    "TransactionInfo",
-    "TransactionSummary",
-]
-
 
 @frozen(kw_only=True)
 class InitiatedPayment:

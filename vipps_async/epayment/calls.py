@@ -19,8 +19,6 @@ from vipps_async.input_rules import check_reference
 from vipps_async.journals.entries import Intent, KeyOrigin
 from vipps_async.money import Money
 
-__all__ = ["cancel_call", "create_call", "money_call", "rebuild_call"]
-
 R = TypeVar("R", bound=MovedPayment)
 
 #: ISO 4217's code for no currency: a cancel names none.

@@ -34,8 +34,6 @@ from vipps_async.input_rules import check_reference
 from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["EpaymentApi"]
-
 
 class EpaymentApi(PaymentClient[Payment]):
     """Payments through the Vipps MobilePay ePayment API v1, in NOK, DKK and EUR. All amounts are `Money`."""

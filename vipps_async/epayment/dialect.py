@@ -7,8 +7,6 @@ from typing import Final
 from vipps_async.core.dialect import Dialect
 from vipps_async.epayment.errors import error_class, is_known_group, may_tell_of_money, read_error, rule_for
 
-__all__ = ["EPAYMENT"]
-
 
 def _reference(answer: object) -> str | None:
     if isinstance(answer, tuple):

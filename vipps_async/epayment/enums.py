@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from vipps_async.core.open_enum import OpenEnum
 
-__all__ = ["EventName", "PaymentState"]
-
 
 class PaymentState(OpenEnum):
     """How far the customer has come. It never changes after an acceptance: the sums tell what happened to the money."""

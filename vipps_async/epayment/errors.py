@@ -29,17 +29,6 @@ from vipps_async.errors import (
     UserError,
 )
 
-__all__ = [
-    "CODE",
-    "UNKNOWN_REFERENCE",
-    "error_class",
-    "has_code",
-    "is_known_group",
-    "may_tell_of_money",
-    "read_error",
-    "rule_for",
-]
-
 #: Under this name an error body has a code; what stands there under any other name is a field of the request.
 CODE: Final = "ErrorCode"
 UNKNOWN_REFERENCE: Final = "5090"

@@ -29,20 +29,6 @@ from vipps_async.epayment.responses import (
 from vipps_async.errors import ApiError, CancelError, CaptureError, PaymentRefusedError, RefundError
 from vipps_async.money import Money
 
-__all__ = [
-    "APPROVE",
-    "CANCEL",
-    "CAPTURE",
-    "CREATE",
-    "EVENTS",
-    "GET",
-    "OPERATIONS",
-    "REFUND",
-    "AmountOperation",
-    "get_call",
-    "get_events_call",
-]
-
 R = TypeVar("R", bound=MovedPayment)
 
 _PAYMENTS: Final = "/epayment/v1/payments"

@@ -33,8 +33,6 @@ from vipps_async.input_rules import check_reference, check_token
 from vipps_async.money import Money
 from vipps_async.not_given import NotGiven
 
-__all__ = ["EPAYMENT_API", "EPAYMENT_APIS"]
-
 _OPERATIONS: Final[dict[BatchOperation, MoneyOperation[Any]]] = {
     BatchOperation(operation.verb): operation
     for operation in OPERATIONS.values()

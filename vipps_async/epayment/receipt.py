@@ -16,8 +16,6 @@ from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_flag, check_text
 from vipps_async.money import Money
 
-__all__ = ["Barcode", "BottomLine", "OrderLine", "PaymentSources", "Receipt", "UnitInfo"]
-
 _QUANTITY = re.compile(r"(?=.{1,10}\Z)[0-9]+(\.[0-9]{1,8})?")
 #: Vipps names no limit for a receipt's texts and links.
 _TEXT_LENGTH = 2_500

@@ -28,8 +28,6 @@ from vipps_async.epayment.responses import (
 from vipps_async.errors import ApiError, OrderNotFoundError
 from vipps_async.money import Money
 
-__all__ = ["reconcile_cancel", "reconcile_create", "reconcile_money"]
-
 R = TypeVar("R", bound=MovedPayment)
 Events = tuple[PaymentEvent, ...]
 

@@ -22,19 +22,6 @@ from vipps_async.epayment.shipping import Shipping
 from vipps_async.errors import InvalidInputError
 from vipps_async.money import Money
 
-__all__ = [
-    "CancelRequest",
-    "CreatePaymentRequest",
-    "Customer",
-    "ForceApproveRequest",
-    "IndustryData",
-    "MerchantLegalLinks",
-    "ModificationRequest",
-    "PaymentMethod",
-    "Profile",
-    "QrFormat",
-]
-
 
 @frozen(kw_only=True)
 class Customer:

@@ -8,19 +8,6 @@ from typing import TypeVar
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.errors import InvalidInputError
 
-__all__ = [
-    "BarcodeFormat",
-    "BlockedSource",
-    "CustomerInteraction",
-    "PaymentMethodType",
-    "QrImage",
-    "QuantityUnit",
-    "ShippingBrand",
-    "ShippingType",
-    "UserFlow",
-    "check_word",
-]
-
 E = TypeVar("E", bound=enum.StrEnum)
 
 

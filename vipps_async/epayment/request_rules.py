@@ -9,18 +9,6 @@ from typing import Any, Final, TypeVar
 from vipps_async.errors import InvalidInputError
 from vipps_async.money import Money
 
-__all__ = [
-    "LARGEST",
-    "LEAST",
-    "check_currency",
-    "check_items",
-    "check_money",
-    "check_optional",
-    "check_payment_amount",
-    "check_phone_number",
-    "check_range",
-]
-
 T = TypeVar("T")
 
 #: The smallest payment, capture and refund of each currency, in minor units (OpenAPI description, `Amount`).

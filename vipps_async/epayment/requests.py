@@ -47,14 +47,6 @@ from vipps_async.input_rules import (
 )
 from vipps_async.money import Money
 
-__all__ = [
-    "cancel_request",
-    "create_request",
-    "force_approve_request",
-    "modification_request",
-    "next_attempt",
-]
-
 #: What an express checkout asks for: exactly these, or Vipps refuses it (API guide, express).
 _EXPRESS_SCOPES: Final = ("name", "address", "email", "phoneNumber")
 #: When a long-living payment may expire at the earliest and latest (OpenAPI description, `expiresAt`), and how far off

@@ -15,26 +15,6 @@ from vipps_async.epayment.enums import EventName, PaymentState
 from vipps_async.epayment.request_enums import PaymentMethodType
 from vipps_async.money import Money
 
-__all__ = [
-    "SUMS",
-    "Aggregate",
-    "CancelledPayment",
-    "CapturedPayment",
-    "ChosenShipping",
-    "CreatedPayment",
-    "MovedPayment",
-    "Payment",
-    "PaymentEvent",
-    "PaymentProfile",
-    "PaymentUser",
-    "PostalAddress",
-    "RefundedPayment",
-    "UsedPaymentMethod",
-    "left_to_capture",
-    "left_to_refund",
-    "raised_by",
-]
-
 _FINAL = frozenset({PaymentState.AUTHORIZED, PaymentState.ABORTED, PaymentState.EXPIRED, PaymentState.TERMINATED})
 
 

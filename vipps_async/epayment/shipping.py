@@ -13,8 +13,6 @@ from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_flag, check_text
 from vipps_async.money import Money
 
-__all__ = ["DynamicOptions", "Shipping", "ShippingGroup", "ShippingOption"]
-
 #: Vipps names no limit for these texts.
 _TEXT_LENGTH = 2_500
 #: What Vipps' description allows in the header `Authorization` of its callbacks.

@@ -15,8 +15,6 @@ from vipps_async.core.converter import UnreadableAnswer, decode, encode, json_na
 from vipps_async.epayment.shipping import Shipping, ShippingGroup
 from vipps_async.errors import CallbackError, InvalidInputError
 
-__all__ = ["EpaymentShipping", "ShippingQuestion"]
-
 S = TypeVar("S")
 
 _KIND: Final = "shipping"

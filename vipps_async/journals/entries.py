@@ -10,19 +10,6 @@ from attrs import field, frozen
 
 from vipps_async.errors import InvalidInputError
 
-__all__ = [
-    "DROPPED",
-    "Attempts",
-    "DamagedEntry",
-    "Entry",
-    "Intent",
-    "KeyOrigin",
-    "Outcome",
-    "Settlement",
-    "World",
-    "is_storable",
-]
-
 #: How the `refusal` of an operation that somebody has dropped begins.
 DROPPED: Final = b'{"dropped_at":'
 

@@ -21,8 +21,6 @@ from vipps_async.journals.entries import DamagedEntry, Entry, World
 from vipps_async.journals.rows import UnfitError
 from vipps_async.journals.rules import Command, CommandResult, Release, Settle
 
-__all__ = ["BATCH", "GroupCommit", "PendingCommand", "Row", "Store", "WriteCondition", "is_count"]
-
 #: The most commands in one commit: beyond it, commits get longer and no cheaper each.
 BATCH = 1000
 

@@ -11,8 +11,6 @@ from vipps_async.journals.methods import JournalMethods
 from vipps_async.journals.rules import Command, CommandResult, Release, Settle, check_world
 from vipps_async.journals.slots import Slots
 
-__all__ = ["MemoryJournal"]
-
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)

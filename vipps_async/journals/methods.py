@@ -22,8 +22,6 @@ from vipps_async.journals.rules import (
     clean_note,
 )
 
-__all__ = ["DEFAULT_AGE", "LEAST_AGE", "JournalMethods"]
-
 #: How long settled entries are kept unless one says otherwise: a refund is possible for 365 days, and some more.
 DEFAULT_AGE = timedelta(days=400)
 

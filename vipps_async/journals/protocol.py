@@ -9,8 +9,6 @@ from typing import Protocol
 
 from vipps_async.journals.entries import Attempts, DamagedEntry, Entry, Intent, Settlement, World
 
-__all__ = ["AcquireResult", "Journal"]
-
 
 class AcquireResult(enum.Enum):
     """The answer of `begin`, `claim` and `attempt`."""

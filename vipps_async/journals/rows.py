@@ -10,20 +10,6 @@ from typing import Any, LiteralString
 from vipps_async.errors import Effect, JournalError
 from vipps_async.journals.entries import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 
-__all__ = [
-    "COLUMNS",
-    "INTENT_COLUMNS",
-    "STATE_COLUMNS",
-    "DamagedEntryError",
-    "UnfitError",
-    "entry_of",
-    "micros",
-    "moment",
-    "read_row",
-    "row_values",
-    "state_values",
-]
-
 #: What stays of an entry from its beginning, what changes, and both behind its place in the order of arrival.
 INTENT_COLUMNS: LiteralString = (
     "key, api, operation, payment, merchant_serial_number, amount, currency, digest, body, created_at, origin, "

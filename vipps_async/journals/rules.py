@@ -12,24 +12,6 @@ from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals.entries import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement, World, is_storable
 from vipps_async.journals.protocol import AcquireResult
 
-__all__ = [
-    "FINAL",
-    "Attempt",
-    "Begin",
-    "Claim",
-    "Command",
-    "CommandResult",
-    "Release",
-    "Settle",
-    "acquired_by",
-    "apply",
-    "check_world",
-    "checked_hold",
-    "clean_note",
-    "open_beside",
-    "same_operation",
-]
-
 #: Why an entry is open whose owner has not said so.
 _ABANDONED = "its owner has left it without an outcome"
 

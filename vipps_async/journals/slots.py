@@ -11,8 +11,6 @@ from vipps_async.journals.entries import Entry, Intent
 from vipps_async.journals.protocol import AcquireResult
 from vipps_async.journals.rules import Begin, Command, CommandResult, apply, open_beside, same_operation
 
-__all__ = ["Identity", "Payment", "Slot", "Slots", "is_read_for", "payment_of", "payment_to_read"]
-
 Identity = tuple[str, str, str, str, str]
 
 #: A sales unit and a payment: what is open of it may be the operation of a begin, or close the payment to it.

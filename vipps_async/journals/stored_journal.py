@@ -16,8 +16,6 @@ from vipps_async.journals.group_commit import GroupCommit, PendingCommand, Row, 
 from vipps_async.journals.methods import JournalMethods
 from vipps_async.journals.rules import Command, CommandResult, Release, Settle
 
-__all__ = ["LARGEST_BACKLOG", "StoredJournal"]
-
 #: How many outcomes may wait to be written: some tenths of a second of work, and some MB.
 LARGEST_BACKLOG = 10_000
 

@@ -24,8 +24,6 @@ from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.receiver._receiver import Receiver
 from vipps_async.session import VippsSession
 
-__all__ = ["VIPPS_SESSION", "aiohttp_context", "aiohttp_routes", "aiohttp_session"]
-
 #: Where the session stands in the application.
 VIPPS_SESSION: Final[web.AppKey[VippsSession]] = web.AppKey("vipps_session", VippsSession)
 

@@ -23,8 +23,6 @@ from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._source import Handler, Notification, Source
 from vipps_async.session import VippsSession
 
-__all__ = ["HandlerThreads", "HandlerWorker", "ReceiverLog"]
-
 #: How much longer than its handler may run an entry is leased, in seconds: for cancelling and settling.
 _LEASE_MARGIN = 60.0
 #: How often the pause before calling a failing handler again is doubled.

@@ -7,8 +7,6 @@ from attrs import Attribute, field, frozen, mutable
 from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_seconds
 
-__all__ = ["Counts", "Limits"]
-
 
 def _check_count(_: object, attribute: Attribute[int], value: object) -> None:
     if type(value) is not int or not 1 <= value <= 1_000_000:

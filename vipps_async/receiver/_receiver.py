@@ -15,8 +15,6 @@ from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._source import Headers, Notification, Query, Source
 from vipps_async.session import VippsSession
 
-__all__ = ["Receiver", "Reply"]
-
 
 @frozen(kw_only=True)
 class Reply:

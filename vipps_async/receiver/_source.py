@@ -7,8 +7,6 @@ from typing import Protocol, runtime_checkable
 
 from vipps_async.session import VippsSession
 
-__all__ = ["Handler", "Headers", "Notification", "Query", "Source"]
-
 #: A request's headers: a mapping, or pairs of name and value as they came.
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 #: What is called with an event and the session: a coroutine function, or a plain one, which runs in a thread.

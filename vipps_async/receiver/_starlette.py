@@ -33,8 +33,6 @@ from vipps_async.errors import ConfigurationError
 from vipps_async.receiver._receiver import Receiver
 from vipps_async.session import VippsSession
 
-__all__ = ["starlette_app", "starlette_lifespan", "starlette_session"]
-
 #: Where the session stands in the state of the lifespan, and so in that of each request.
 _STATE: Final = "vipps_session"
 

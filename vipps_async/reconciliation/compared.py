@@ -7,8 +7,6 @@ from datetime import datetime
 
 from attrs import frozen
 
-__all__ = ["ComparedOperation", "Comparison"]
-
 
 class Comparison(enum.Enum):
     """How an operation compares between a journal and Vipps."""

@@ -28,8 +28,6 @@ from vipps_async.reconciliation.unknown import unknown_to_journal
 from vipps_async.session import VippsSession
 from vipps_async.time_zone import TimeZone
 
-__all__ = ["DEFAULT_CONCURRENCY", "MOST_AT_ONCE", "compare_entries"]
-
 #: Payments at once unless told otherwise, and at most: as many as the transport has connections.
 DEFAULT_CONCURRENCY, MOST_AT_ONCE = 16, 100
 

@@ -15,8 +15,6 @@ from vipps_async.journals.entries import DamagedEntry, Entry, Outcome
 from vipps_async.journals.methods import JournalMethods
 from vipps_async.time_zone import DEFAULT_ZONE, TimeZone
 
-__all__ = ["Day", "DayEntries", "KnownOperation", "entries_of_day", "first_cancels"]
-
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 

@@ -17,8 +17,6 @@ from vipps_async.core.token import is_about_token
 from vipps_async.errors import ApiError, AuthenticationError, ConfigurationError, VippsError
 from vipps_async.session import VippsSession
 
-__all__ = ["Lookups"]
-
 
 @mutable(eq=False)
 class Lookups:

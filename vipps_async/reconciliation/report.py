@@ -15,8 +15,6 @@ from vipps_async.core.payment_api import Unit
 from vipps_async.reconciliation.compared import ComparedOperation, Comparison
 from vipps_async.time_zone import TimeZone
 
-__all__ = ["WHAT_TO_DO", "DaySums", "Sum", "columns", "sums_of", "what_to_do", "write_day_report"]
-
 #: All currencies that there are have a hundred minor units.
 _MAIN: Final = Unit(name="main", word="main unit", decimals=2)
 #: What to do about an operation, by how it compares.

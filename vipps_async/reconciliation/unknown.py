@@ -9,8 +9,6 @@ from vipps_async.core.payment_api import HistoryEntry
 from vipps_async.journals.entries import Outcome
 from vipps_async.reconciliation.day import KnownOperation
 
-__all__ = ["unknown_to_journal"]
-
 
 def unknown_to_journal(
     history: Sequence[HistoryEntry], known: Sequence[KnownOperation], api: str

@@ -8,8 +8,6 @@ from typing import Protocol
 
 from vipps_async.sandbox.network.callbacks import Deliver
 
-__all__ = ["AppResponse", "AsyncRequest", "SyncRequest", "by_async", "by_sync"]
-
 
 class AppResponse(Protocol):
     """The application's answer, as httpx has it."""

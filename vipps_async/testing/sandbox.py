@@ -17,8 +17,6 @@ from vipps_async.testing.delivery import AsyncRequest, SyncRequest, by_async, by
 from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["SHORT_WAIT", "Sandbox"]
-
 #: A `longest_wait` for tests, in seconds: hardly any time, but callbacks that are ready run first.
 SHORT_WAIT = 0.003
 

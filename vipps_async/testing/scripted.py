@@ -20,8 +20,6 @@ import orjson
 from vipps_async.errors import TransportError
 from vipps_async.transports.protocol import Request, Response
 
-__all__ = ["TOKEN_PATH", "Reply", "ScriptError", "ScriptedTransport", "answer", "token_answer"]
-
 #: Where the token is fetched.
 TOKEN_PATH = "/accesstoken/get"  # noqa: S105 - a path
 

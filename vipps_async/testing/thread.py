@@ -19,8 +19,6 @@ from vipps_async.testing.delivery import SyncRequest
 from vipps_async.testing.sandbox import SHORT_WAIT, Sandbox
 from vipps_async.transports.protocol import Transport
 
-__all__ = ["SandboxThread"]
-
 R = TypeVar("R")
 
 

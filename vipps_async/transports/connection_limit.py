@@ -10,8 +10,6 @@ from attrs import evolve
 from vipps_async.errors import RequestNotSent
 from vipps_async.transports.protocol import Request
 
-__all__ = ["ConnectionLimit"]
-
 #: Seconds that a request must have left when its turn comes: one that had less would only add one more unknown.
 _SHORTEST = 0.05
 

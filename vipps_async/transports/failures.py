@@ -14,18 +14,6 @@ from attrs import frozen
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 
-__all__ = [
-    "FailureContext",
-    "UnsolicitedData",
-    "UnusableResponse",
-    "connection_advice",
-    "error_chain",
-    "host_and_port",
-    "os_error_text",
-    "plain_strerror",
-    "transport_error",
-]
-
 
 class UnusableResponse(Exception):  # noqa: N818 - the name states the fact
     """The answer is too large, or its body cannot be read; the text says which. It never leaves a transport."""

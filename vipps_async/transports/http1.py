@@ -14,8 +14,6 @@ from vipps_async.transports.failures import UnusableResponse
 from vipps_async.transports.protocol import Request
 from vipps_async.transports.request_rules import checked_url
 
-__all__ = ["WITHOUT_LENGTH", "Target", "check_request", "decode_content", "parse_target", "serialize_request"]
-
 #: Methods whose requests say nothing about a length when they have no body (RFC 9110 8.6).
 WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
 

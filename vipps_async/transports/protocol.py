@@ -10,8 +10,6 @@ from attrs import field, frozen
 
 from vipps_async.config import Timeouts
 
-__all__ = ["MAX_RESPONSE_BYTES", "Request", "Response", "Transport"]
-
 #: The largest answer that is read, in bytes: 1 MiB. The largest honest answer is some tens of KiB.
 MAX_RESPONSE_BYTES = 1024 * 1024
 

@@ -9,8 +9,6 @@ from yarl import URL
 
 from vipps_async.errors import ConfigurationError, InvalidInputError
 
-__all__ = ["EnvironmentProxies", "checked_limit", "checked_url", "proxy_url", "refuse_unverified"]
-
 
 def checked_url(text: str) -> URL:
     """Read the URL of a request without changing a byte of it.

@@ -23,8 +23,6 @@ from vipps_async.webhooks.events import WebhookEvent, check_events
 from vipps_async.webhooks.models import EnsuredWebhook, RegisteredWebhook, Webhook, same_url
 from vipps_async.webhooks.operations import LOOKUP, delete_call, register_call
 
-__all__ = ["WebhooksApi"]
-
 #: How many registrations Vipps takes for one event type and sales unit (Webhooks API guide); for QR check-ins one.
 _MOST: Final = 25
 _MOST_OF: Final = {WebhookEvent.USER_CHECKED_IN: 1}

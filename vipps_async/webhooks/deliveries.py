@@ -17,8 +17,6 @@ from vipps_async.webhooks.notifications import OtherNotification, PaymentNotific
 from vipps_async.webhooks.operations import RECEIVED, WEBHOOKS
 from vipps_async.webhooks.signature import check_age, read_signed_headers, signed_target, verify
 
-__all__ = ["Webhooks"]
-
 S = TypeVar("S", bound=WebhookSession)
 
 Event = PaymentNotification | OtherNotification

@@ -10,8 +10,6 @@ from typing import Final
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.errors import InvalidInputError
 
-__all__ = ["PAYMENT_EVENTS", "WebhookEvent", "check_events"]
-
 
 class WebhookEvent(OpenEnum):
     """An event that Vipps tells of (Webhooks API, event types). Of payments, only those made by ePayment send any."""

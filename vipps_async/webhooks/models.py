@@ -8,8 +8,6 @@ from attrs import field, frozen
 
 from vipps_async.webhooks.events import WebhookEvent
 
-__all__ = ["EnsuredWebhook", "RegisteredWebhook", "Webhook", "same_url"]
-
 
 def _without_query(url: str) -> str:
     # Some shops put a key into their URL's query.

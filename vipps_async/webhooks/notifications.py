@@ -17,16 +17,6 @@ from vipps_async.errors import CallbackError, InvalidInputError, OrderNotFoundEr
 from vipps_async.input_rules import check_reference
 from vipps_async.money import Money
 
-__all__ = [
-    "Disagreed",
-    "NotificationConfirmed",
-    "NotificationContradicted",
-    "OtherNotification",
-    "PaymentNotification",
-    "WebhookSession",
-    "read_notification",
-]
-
 
 class _Epayment(Protocol):
     async def get(self, reference: str) -> Payment:

@@ -25,17 +25,6 @@ from vipps_async.errors import ApiError, ErrorInfo
 from vipps_async.webhooks.events import WebhookEvent
 from vipps_async.webhooks.models import Webhook, same_url
 
-__all__ = [
-    "DELETE",
-    "LIST",
-    "LOOKUP",
-    "RECEIVED",
-    "REGISTER",
-    "WEBHOOKS",
-    "delete_call",
-    "register_call",
-]
-
 #: What a journal keeps of deliveries is noted under this name: the receiver sees to it, not recovery.
 RECEIVED: Final = "event"
 #: A status of a problem stands in place of a code, for the problem's type is no more than a trace id.

@@ -20,8 +20,6 @@ from attrs import field, frozen
 
 from vipps_async.errors import CallbackError
 
-__all__ = ["SignedHeaders", "check_age", "read_signed_headers", "signed_target", "verify"]
-
 _DATE: Final = "x-ms-date"
 _HASH: Final = "x-ms-content-sha256"
 _MARK: Final = "Signature="

@@ -21,8 +21,6 @@ from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import InvalidInputError, JournalError
 
-__all__ = ["PAGE", "ROUNDS", "ChunkRow", "Chunks", "ClaimedChunk", "LostError"]
-
 #: How often rows that did not end for good are tried, the first time included; as in a batch on one machine.
 ROUNDS = 3
 

@@ -17,8 +17,6 @@ from vipps_async.batch.distributed import sql as statements
 from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.journals.postgres.database import DEFAULT_SCHEMA, Database, map_exception
 
-__all__ = ["BatchDatabase"]
-
 
 class BatchDatabase(Database):
     """The database that holds batches, their journal and their jobs.

@@ -13,8 +13,6 @@ from vipps_async.errors import JournalError, RequestNotSent
 from vipps_async.journals.group_commit import WriteCondition
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["HEARTBEAT_EVERY", "STALE_AFTER", "Fence", "FencedTransport", "current_condition", "current_fence", "now"]
-
 #: Seconds between two signs of life of whoever has a chunk, and after how many without one others may take it.
 HEARTBEAT_EVERY, STALE_AFTER = 1.0, 5.0
 #: For how many seconds after the last sign of life that the database has confirmed a worker itself believes that the

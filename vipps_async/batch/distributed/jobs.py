@@ -14,8 +14,6 @@ from psycopg.rows import TupleRow
 
 from vipps_async.batch.distributed.sql import DATABASE_TIME
 
-__all__ = ["NAMESPACE", "REQUEUE_ABANDONED", "RUN_CHUNK", "WATCH_QUEUE", "defer", "ensure", "first_queue", "queue"]
-
 #: Tasks are called ``vipps_async:run_chunk`` and ``vipps_async:requeue_abandoned`` in whatever application they run.
 NAMESPACE, RUN_CHUNK, REQUEUE_ABANDONED = "vipps_async", "run_chunk", "requeue_abandoned"
 

@@ -16,8 +16,6 @@ from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import Unit
 from vipps_async.errors import ConfigurationError
 
-__all__ = ["BatchStatus", "open_elsewhere", "report_of", "status_of", "withdraw"]
-
 
 @frozen(kw_only=True)
 class BatchStatus:

@@ -28,8 +28,6 @@ from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import Unit
 from vipps_async.errors import ConfigurationError, JournalError
 
-__all__ = ["LARGEST_CHUNK", "Submission", "Submitted", "check_world", "chunk_size", "submit"]
-
 #: Rows of a chunk: what a worker does in some seconds, and what is looked up again when it dies. Less in a small batch,
 #: so that there is something for each of many workers; but never so few that taking a chunk costs more than its rows.
 LARGEST_CHUNK, _SMALLEST_CHUNK, _CHUNKS_AT_LEAST = 1000, 50, 32

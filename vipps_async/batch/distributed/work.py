@@ -25,8 +25,6 @@ from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.errors import AuthenticationError, JournalError, RateLimitedError, TransportError, VippsError
 from vipps_async.session import VippsSession
 
-__all__ = ["ChunkRunner", "SharedRateLimiter", "WorkDone"]
-
 #: Results that are saved in one go, and how long the first of them may wait, in seconds.
 _SAVE, _SAVE_EVERY = 200, 0.5
 #: Rows that are held against the journal in one question: few, so that it is asked shortly before they are begun.

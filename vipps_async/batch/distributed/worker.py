@@ -40,8 +40,6 @@ from vipps_async.session import VippsSession
 from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Transport
 
-__all__ = ["BatchTasks", "BatchWorker", "OpenSession", "session_from_env"]
-
 #: Seconds until it tries again when the database is away; and between two looks whether there is anything left to do.
 _AGAIN_IN, _LOOK_EVERY = 1.0, 0.5
 #: Seconds after which a worker that has not ended is told to once more: far more than ending takes.

@@ -23,8 +23,6 @@ from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals.group_commit import is_count
 from vipps_async.journals.rows import UnfitError
 
-__all__ = ["DEFAULT_SCHEMA", "Database", "Tables", "map_exception"]
-
 DEFAULT_SCHEMA = "vipps_async"
 
 #: A name that needs no thought wherever a person types it; PostgreSQL cuts names at 63 bytes.

@@ -14,8 +14,6 @@ from vipps_async.journals.stored_journal import LARGEST_BACKLOG, StoredJournal
 if TYPE_CHECKING:
     from vipps_async.journals.postgres.store import PostgresStore
 
-__all__ = ["PostgresJournal"]
-
 
 class PostgresJournal(StoredJournal):
     """A `Journal` in PostgreSQL, for work that several processes or machines share.

@@ -10,7 +10,6 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from vipps_async.journals.postgres.journal import PostgresJournal
 
-__all__ = ["PostgresPlace"]
 
 #: Seconds that the database has to say whether a journal is there.
 _PATIENCE = 10.0

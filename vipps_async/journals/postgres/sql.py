@@ -9,24 +9,6 @@ from typing import LiteralString
 from vipps_async.journals.postgres.database import Tables
 from vipps_async.journals.rows import COLUMNS, INTENT_COLUMNS, STATE_COLUMNS
 
-__all__ = [
-    "BIND",
-    "DELETE_ENTRIES",
-    "INSERT_ENTRIES",
-    "LOCK_ALL_PAYMENTS",
-    "LOCK_ENTRIES",
-    "LOCK_PAYMENTS",
-    "NEWEST_POSITION",
-    "OPEN_PAGE",
-    "ORDER_ENTRIES",
-    "REBIND",
-    "RECENT_PAGE",
-    "START_COMMIT",
-    "TABLES",
-    "UPDATE_ENTRIES",
-    "WORLD",
-]
-
 # `position` is the order of arrival; `outcome` is NULL while open. Times are microseconds since 1970 (UTC), as in
 # SQLite: a damaged one is a number that the checksum refuses, where a timestamp would fail all that is read with it.
 _CREATE_TABLES: tuple[LiteralString, ...] = (

@@ -19,8 +19,6 @@ from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, r
 from vipps_async.journals.rules import Command, CommandResult, check_world
 from vipps_async.journals.slots import Payment, Slots, is_read_for, payment_to_read
 
-__all__ = ["PAGE", "PostgresStore"]
-
 #: Entries read at a time: the most that a walk holds in memory.
 PAGE = 250
 

@@ -12,8 +12,6 @@ from vipps_async.errors import InvalidInputError
 from vipps_async.journals.sqlite.thread import SqliteThread
 from vipps_async.journals.stored_journal import LARGEST_BACKLOG, StoredJournal
 
-__all__ = ["SqliteJournal"]
-
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)

@@ -16,17 +16,6 @@ from vipps_async.journals.rows import UnfitError
 from vipps_async.journals.sqlite.ownership import check_user
 from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, create, prove_writable
 
-__all__ = [
-    "StoreLostError",
-    "check_structure",
-    "connect",
-    "copy_file",
-    "is_corrupt",
-    "log_of",
-    "partial_of",
-    "translated",
-]
-
 #: How long to wait for another program that has the file open just now, in seconds: a backup's shortest steps.
 _BUSY_PATIENCE = 2.0
 

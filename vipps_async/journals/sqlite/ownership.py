@@ -18,7 +18,6 @@ if sys.platform == "win32":  # pragma: no cover - the other branch runs where th
 else:
     import fcntl
 
-__all__ = ["OWNER_SUFFIX", "JournalInUseError", "Ownership", "check_user"]
 
 #: What is added to the name of a journal file to name its lock file.
 OWNER_SUFFIX = ".owner"

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from vipps_async.errors import JournalError
 
-__all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION", "check_kind", "create", "prove_writable"]
-
 #: Stands in the header of every journal file: "VPJL", as SQLite's `application_id` foresees.
 APPLICATION_ID = int.from_bytes(b"VPJL", "big")
 

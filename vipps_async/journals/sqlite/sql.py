@@ -10,17 +10,6 @@ from typing import Any
 
 from vipps_async.journals.rows import COLUMNS, STATE_COLUMNS
 
-__all__ = [
-    "ROW",
-    "STATE",
-    "blocks",
-    "insert_rows",
-    "select_matching",
-    "select_open",
-    "statements",
-    "update_states",
-]
-
 #: Rows in one statement: more do not go faster, and there is a compiled statement for each number of them. 64 × 26
 #: values are far fewer than the 32,766 that SQLite takes since 3.32.
 _ROWS = 64

@@ -36,8 +36,6 @@ from vipps_async.journals.sqlite.sql import (
     update_states,
 )
 
-__all__ = ["PAGE", "SqliteStore"]
-
 #: Entries read at a time: the most that a walk holds in memory, and the longest that it keeps the writer waiting.
 PAGE = 250
 

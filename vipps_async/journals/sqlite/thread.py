@@ -18,8 +18,6 @@ from vipps_async.journals.group_commit import Row, WriteCondition
 from vipps_async.journals.rules import Command, CommandResult
 from vipps_async.journals.sqlite.store import SqliteStore
 
-__all__ = ["SqliteThread"]
-
 T = TypeVar("T")
 
 #: What the thread is asked for: what to do with the open file, and who waits for the result. None: to end.

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-__all__ = ["cancelled", "run_workers", "worked_off"]
-
 T = TypeVar("T")
 
 

@@ -23,8 +23,6 @@ from vipps_async.testing.transport_conformance.scenarios import (
 )
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request
 
-__all__ = ["CASES", "Case", "Verdict"]
-
 BODY = b'{"transaction":{"transactionText":"' + CANARY.encode() + b'"}}'
 
 

@@ -7,8 +7,6 @@ import ssl
 
 import trustme
 
-__all__ = ["authority", "client_context", "server_context"]
-
 
 @functools.cache
 def authority() -> trustme.CA:

@@ -14,8 +14,6 @@ from vipps_async.testing.transport_conformance.raw_server import OK, Connection,
 from vipps_async.testing.transport_conformance.scenarios import framed
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request
 
-__all__ = ["Exchanges", "answer_all", "post"]
-
 #: What HTTP itself may need; no other header may be added.
 _OF_HTTP = {"host", "content-length", "connection"}
 

@@ -15,8 +15,6 @@ from vipps_async.testing.transport_conformance.make_transport import MakeTranspo
 from vipps_async.testing.transport_conformance.scenarios import CANARY, LONG, Scenario
 from vipps_async.transports.protocol import Request, Transport
 
-__all__ = ["FailureCases", "check"]
-
 PARAMETERS = [pytest.param(case, shape, id=f"{case.name}-{shape}") for case in CASES for shape in case.shapes]
 
 #: How often a request is tried again that its server did not get to read.

@@ -17,8 +17,6 @@ from vipps_async.testing.transport_conformance.raw_server import OK, Connection,
 from vipps_async.testing.transport_conformance.scenarios import LONG, SHORT
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["Lifetimes"]
-
 _PARTING = b"HTTP/1.1 408 Time-out\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly"
 _SUCCESS = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"
 #: Seconds in which a transport that reads in another thread reads what waits; in the event loop it needs none.

@@ -7,8 +7,6 @@ from typing import Protocol
 
 from vipps_async.transports.protocol import Transport
 
-__all__ = ["MakeTransport"]
-
 
 class MakeTransport(Protocol):
     """The type of the fixture `make_transport`."""

@@ -8,8 +8,6 @@ from vipps_async.testing.transport_conformance.exchanges import Exchanges
 from vipps_async.testing.transport_conformance.failures import FailureCases
 from vipps_async.testing.transport_conformance.lifetimes import Lifetimes
 
-__all__ = ["TransportConformance"]
-
 
 @pytest.mark.asyncio
 class TransportConformance(FailureCases, Exchanges, Lifetimes):

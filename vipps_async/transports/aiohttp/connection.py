@@ -18,9 +18,6 @@ from vipps_async.transports.failures import UnsolicitedData, UnusableResponse
 from vipps_async.transports.http1 import decode_content
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Response
 
-__all__ = ["BOUNDS", "check_writable", "read_answer"]
-
-
 #: How to ask whether something waits at it, for each connection that was written to before.
 _pollers: weakref.WeakKeyDictionary[asyncio.BaseProtocol, Callable[[], bool]] = weakref.WeakKeyDictionary()
 

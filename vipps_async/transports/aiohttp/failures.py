@@ -26,8 +26,6 @@ from vipps_async.transports.failures import (
     transport_error,
 )
 
-__all__ = ["NEVER_CONNECTED", "TRANSPORT_EXCEPTIONS", "NotResent", "map_exception"]
-
 
 class NotResent(Exception):  # noqa: N818 - the name states the fact
     """Carries an error past aiohttp's resending of idempotent methods, which looks for its own classes only."""

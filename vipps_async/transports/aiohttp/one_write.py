@@ -26,8 +26,6 @@ from vipps_async.transports.failures import FailureContext, host_and_port
 from vipps_async.transports.http1 import Target, serialize_request
 from vipps_async.transports.protocol import Request, Response
 
-__all__ = ["Destination", "PreparedRequest", "UnknownVersion", "exchange"]
-
 #: aiohttp would set three timers for each request; see `vipps_async.time_limits`.
 _NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 

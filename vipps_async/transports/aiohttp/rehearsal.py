@@ -18,8 +18,6 @@ from vipps_async.errors import RequestNotSent
 from vipps_async.transports.http1 import Target, parse_target, serialize_request
 from vipps_async.transports.protocol import Request, Response
 
-__all__ = ["Send", "are_sessions_aiohttps", "rehearse"]
-
 Send = Callable[[aiohttp.ClientSession, Request, Target], Awaitable[Response]]
 
 _REQUEST = Request(method="PUT", url="http://rehearsal.invalid/x", headers={"X-A": "1"}, body=b"{}")

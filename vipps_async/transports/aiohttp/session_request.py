@@ -19,8 +19,6 @@ from vipps_async.transports.failures import FailureContext, UnsolicitedData, hos
 from vipps_async.transports.http1 import WITHOUT_LENGTH, Target, check_request
 from vipps_async.transports.protocol import Request, Response
 
-__all__ = ["WitnessedBody", "exchange"]
-
 #: Headers that aiohttp adds by itself unless told not to; a request is sent with its own headers only.
 _AUTO_HEADERS = frozenset({hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT})
 

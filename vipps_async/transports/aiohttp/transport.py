@@ -21,8 +21,6 @@ from vipps_async.transports.http1 import Target, parse_target
 from vipps_async.transports.protocol import Request, Response
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_limit, proxy_url, refuse_unverified
 
-__all__ = ["AiohttpTransport"]
-
 _log = logging.getLogger("vipps_async")
 
 #: Connections of a session of our own: aiohttp's own default, far more than a shop keeps busy.

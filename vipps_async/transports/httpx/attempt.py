@@ -14,8 +14,6 @@ from vipps_async.transports.failures import FailureContext, host_and_port
 from vipps_async.transports.httpx.failures import NotWritten
 from vipps_async.transports.protocol import Request
 
-__all__ = ["Attempt", "ExactUrl"]
-
 
 class ExactUrl(httpx.URL):
     """A URL whose path and query reach the wire as they are; httpx has tidied them up."""

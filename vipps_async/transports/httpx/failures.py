@@ -25,8 +25,6 @@ from vipps_async.transports.failures import (
     transport_error,
 )
 
-__all__ = ["TRANSPORT_EXCEPTIONS", "NotWritten", "map_exception"]
-
 
 class NotWritten(Exception):  # noqa: N818 - the name states the fact
     """The witness did not let a request be written: it was written before, or given up."""

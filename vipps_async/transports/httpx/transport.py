@@ -30,8 +30,6 @@ from vipps_async.transports.request_rules import (
     refuse_unverified,
 )
 
-__all__ = ["HttpxTransport"]
-
 _log = logging.getLogger("vipps_async")
 
 #: Connections of a transport without a client: as many as AiohttpTransport has.
