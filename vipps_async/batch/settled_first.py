@@ -71,7 +71,7 @@ async def note_open(
         store: the rows of the run.
         journal: the run's.
         merchant_serial_number: the sales unit.
-        leave: payments of which this run settles nothing, so that what becomes of them is none of its own.
+        leave: payments of which this run settles nothing: what happens to them is not its doing.
 
     Raises:
         JournalError: the journal cannot be read.

@@ -25,7 +25,7 @@ _PRINTABLE = re.compile("[ -~]+")
 
 @frozen(kw_only=True)
 class Unit:
-    """A unit of amounts, such as øre or kroner."""
+    """A unit that amounts can be written in."""
 
     #: What ``--unit`` and the headings say, such as ``"ore"`` (``amount_ore``).
     name: str
