@@ -167,6 +167,7 @@ class AtHand:
     """A connector whose connections stand already; it notes what is done with them."""
 
     done: list[str] = Factory(list)
+    protocols: list[ResponseHandler] = Factory(list)
 
     async def connect(self, _request: object, _traces: object, _timeout: object) -> Any:
         """Return a connection at once."""
@@ -177,6 +178,7 @@ class AtHand:
         wire.is_closing.return_value = False
         wire.write.side_effect = lambda _data: self.done.append("written")
         protocol.connection_made(wire)
+        self.protocols.append(protocol)
         return Mock(protocol=protocol, transport=wire, close=lambda: self.done.append("closed"))
 
 
@@ -207,6 +209,23 @@ async def test_requests_of_one_turn_are_written_one_after_the_other() -> None:
     """A proxy on the same machine is woken once for all of them; one that is alone waits for no turn."""
     assert (await _at_hand(3, is_alone=False, turns=2))[:6] == ["connected"] * 3 + ["written"] * 3
     assert (await _at_hand(1, is_alone=True, turns=1))[:2] == ["connected", "written"]
+
+
+@pytest.mark.parametrize("came", [b"HTTP/1.1 200 OK\r\nContent-", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"])
+async def test_what_comes_before_its_turn_answers_nothing(came: bytes) -> None:
+    """Not even half a head, whose rest would pass for the answer: nothing is written to such a connection."""
+    connector = AtHand()
+    request = _post("http://h/p")
+    target = parse_target(request.url)
+    destination = Destination(target.server, verify=True, loop=asyncio.get_running_loop())
+    sending = asyncio.create_task(
+        exchange(cast("aiohttp.BaseConnector", connector), request, target, destination=destination, is_alone=False)
+    )
+    await asyncio.sleep(0)
+    connector.protocols[0].data_received(came)
+    with pytest.raises(RequestNotSent):
+        await asyncio.wait_for(sending, PATIENCE)
+    assert connector.done == ["connected", "closed"]
 
 
 async def test_cancelled_before_its_turn_nothing_is_written() -> None:

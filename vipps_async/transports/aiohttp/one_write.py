@@ -22,7 +22,7 @@ from vipps_async.errors import OutcomeUnknown
 from vipps_async.time_limits import TimeLimit
 from vipps_async.transports.aiohttp.connection import BOUNDS, check_writable, read_answer
 from vipps_async.transports.aiohttp.failures import TRANSPORT_EXCEPTIONS, NotResent, map_exception
-from vipps_async.transports.failures import FailureContext, host_and_port
+from vipps_async.transports.failures import FailureContext, UnsolicitedData, host_and_port
 from vipps_async.transports.http1 import Target, serialize_request
 from vipps_async.transports.protocol import Request, Response
 
@@ -69,11 +69,14 @@ async def exchange(
             answer = _Answer(connection)
             protocol = connection.protocol
             assert protocol is not None  # noqa: S101 - a connection just taken from the pool has one
+            if not is_alone:
+                await asyncio.sleep(0)
+            if protocol.transport is not None and protocol.should_close:
+                # Something has come. Asked before there is a parser, which would take half a head for the answer's.
+                raise UnsolicitedData
             protocol.set_response_params(
                 skip_payload=request.method == hdrs.METH_HEAD, read_until_eof=True, auto_decompress=False, **BOUNDS
             )
-            if not is_alone:
-                await asyncio.sleep(0)
             prepared.write(protocol)
             await answer.start(protocol, prepared)
             return await read_answer(answer, lost=protocol.exception, progress=prepared.progress)
